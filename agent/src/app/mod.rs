@@ -3,3 +3,4 @@
 //! This room knows all the others and none of them knows it.
 
 pub mod listeners;
+pub mod supervisor;
