@@ -13,8 +13,8 @@ use crate::{apt, ebpf, run, toolchain, workspace};
 const CARGO_DEB: &str = "3.8.0";
 
 /// The verb.
-pub(crate) fn verb(arguments: Vec<OsString>) -> Result<()> {
-    crate::none_left(&arguments)?;
+pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
+    crate::none_left(arguments)?;
     let package = build()?;
     println!("{}", package.display());
     Ok(())

@@ -28,10 +28,12 @@ pub(crate) fn verb() -> Result<()> {
 }
 
 fn rustfmt() -> Result<()> {
+    component("fmt", "rustfmt")?;
     cargo().args(["fmt", "--all", "--check"]).run()
 }
 
 fn clippy() -> Result<()> {
+    component("clippy", "clippy")?;
     cargo()
         .args([
             "clippy",
@@ -42,6 +44,23 @@ fn clippy() -> Result<()> {
             "-D",
             "warnings",
         ])
+        .run()
+}
+
+/// A minimal rustup has neither; adding them needs no tool chain but the one at hand.
+fn component(subcommand: &str, component: &str) -> Result<()> {
+    if cargo()
+        .args([subcommand, "--version"])
+        .attempt()?
+        .status
+        .success()
+    {
+        return Ok(());
+    }
+    Program::new("rustup")
+        .without_cargo_environment()
+        .within(&workspace::root())
+        .args(["component", "add", component])
         .run()
 }
 

@@ -38,16 +38,16 @@ cargo xtask VERB
 ";
 
 /// A verb, and what does it.
-type Verb = fn(Vec<OsString>) -> Result<()>;
+type Verb = fn(&[OsString]) -> Result<()>;
 
 const VERBS: &[(&str, Verb)] = &[
     ("run", run::verb),
     ("test", test::verb),
     ("ebpf", |arguments| {
-        none_left(&arguments).and_then(|()| ebpf::verb())
+        none_left(arguments).and_then(|()| ebpf::verb())
     }),
     ("lint", |arguments| {
-        none_left(&arguments).and_then(|()| lint::verb())
+        none_left(arguments).and_then(|()| lint::verb())
     }),
     ("bench", bench::verb),
     ("vm", vm::verb),
@@ -58,13 +58,16 @@ const VERBS: &[(&str, Verb)] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let name = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let (name, arguments) = match arguments.split_first() {
+        Some((name, rest)) => (name.clone(), rest),
+        None => (OsString::new(), [].as_slice()),
+    };
     let Some((_, verb)) = VERBS.iter().find(|(known, _)| name == *known) else {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
-    match verb(arguments.collect()) {
+    match verb(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");

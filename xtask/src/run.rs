@@ -9,16 +9,11 @@ use crate::process::{Program, is_root};
 use crate::{ebpf, workspace};
 
 /// The verb. `--debug` builds without optimisation; everything else goes to `moonward run`.
-pub(crate) fn verb(mut arguments: Vec<OsString>) -> Result<()> {
-    let debug = arguments
-        .first()
-        .is_some_and(|argument| argument == "--debug");
-    if debug {
-        arguments.remove(0);
-    }
-    if arguments.first().is_some_and(|argument| argument == "--") {
-        arguments.remove(0);
-    }
+pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
+    let (debug, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "--debug" => (true, rest),
+        _ => (false, arguments),
+    };
     if let Some(reason) = without_probes() {
         println!("eBPF probes: off ({reason}); the procfs collectors run alone");
     }

@@ -11,8 +11,8 @@ use crate::stage::Record;
 use crate::{dist, ebpf, lint, vm, workspace};
 
 /// The verb.
-pub(crate) fn verb(arguments: Vec<OsString>) -> Result<()> {
-    crate::none_left(&arguments)?;
+pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
+    crate::none_left(arguments)?;
     let mut record = Record::default();
     record.stage("eBPF objects", || match ebpf::build()? {
         Verdict::Built { .. } => Ok(()),

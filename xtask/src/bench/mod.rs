@@ -5,6 +5,6 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 /// The verb.
-pub(crate) fn verb(arguments: Vec<OsString>) -> Result<()> {
-    crate::none_left(&arguments)
+pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
+    crate::none_left(arguments)
 }

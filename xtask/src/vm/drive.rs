@@ -44,13 +44,11 @@ pub(crate) fn carry_out(record: &mut Record, scenarios: &[&Scenario], wish: &Wis
     for scenario in scenarios {
         let mut broken = false;
         record.stage(&stage_name(scenario), || {
-            let guest = match &mut current {
-                Some(guest) => guest,
-                None => {
-                    boots += 1;
-                    current.insert(boot(boots, &image, &payload)?)
-                }
-            };
+            if current.is_none() {
+                boots += 1;
+                current = Some(boot(boots, &image, &payload)?);
+            }
+            let guest = current.as_mut().context("no machine")?;
             attempt(guest, scenario).inspect_err(|_| {
                 eprintln!("{}", guest.last_words());
                 broken = true;

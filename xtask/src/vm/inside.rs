@@ -25,7 +25,7 @@ const SCRATCH: &str = "/run/moonward-workshop";
 const RETRY: Duration = Duration::from_millis(50);
 
 /// The hidden verb `guest`.
-pub(crate) fn verb(arguments: Vec<OsString>) -> Result<()> {
+pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
     let words: Vec<String> = arguments
         .iter()
         .map(|word| word.to_string_lossy().into_owned())

@@ -22,9 +22,9 @@ struct Options {
     names: Vec<String>,
 }
 
-fn parse(arguments: Vec<OsString>) -> Result<Options> {
+fn parse(arguments: &[OsString]) -> Result<Options> {
     let mut options = Options::default();
-    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut parser = lexopt::Parser::from_args(arguments.iter().cloned());
     while let Some(argument) = parser.next()? {
         match argument {
             Long("list") => options.list = true,
@@ -41,7 +41,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Options> {
 /// The verb: all scenarios or the named ones. `--list` names them, `--keep` leaves the last
 /// machine running, `--socket PATH COMMAND` runs a command in a machine that was kept,
 /// `--package FILE` installs that package instead of building one.
-pub(crate) fn verb(arguments: Vec<OsString>) -> Result<()> {
+pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
     let options = parse(arguments)?;
     if options.list {
         for scenario in scenario::ALL {
@@ -98,10 +98,10 @@ mod tests {
     #[test]
     fn arguments_are_sorted_out() {
         let words = ["--keep", "probes_attached", "--package", "/tmp/x.deb"].map(OsString::from);
-        let options = parse(words.to_vec()).expect("understood");
+        let options = parse(&words).expect("understood");
         assert!(options.keep && !options.list);
         assert_eq!(options.names, ["probes_attached"]);
         assert_eq!(options.package, Some(PathBuf::from("/tmp/x.deb")));
-        assert!(parse(vec!["--kep".into()]).is_err());
+        assert!(parse(&["--kep".into()]).is_err());
     }
 }
