@@ -53,13 +53,14 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if !LISTS_ARE_FRESH.swap(true, Ordering::Relaxed) {
         apt_get()
             .args(["update"])
-            .run()
+            .capture()
             .context("cannot fetch Debian's package lists")?;
     }
     apt_get()
         .args(["install", "-y", "--no-install-recommends"])
         .args(packages)
-        .run()
+        .capture()
+        .map(drop)
         .with_context(|| format!("cannot install {wanted}"))
 }
 
