@@ -53,6 +53,13 @@ impl Program {
         }
     }
 
+    /// Names a program that the kernel ends together with this process, however that ends.
+    pub(crate) fn bound_to_us(program: impl AsRef<OsStr>) -> Self {
+        Self::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(program)
+    }
+
     /// Adds one argument.
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);

@@ -41,7 +41,7 @@ impl Agent {
         let script = "if [ \"$1\" = listen ]; then exec 3<&0 </dev/null; \
                       export LISTEN_FDS=1 LISTEN_FDNAMES=moonward-zabbix.socket LISTEN_PID=$$; fi; shift; \
                       exec \"$@\"";
-        let mut program = Program::new("sh")
+        let mut program = Program::bound_to_us("sh")
             .args([
                 "-c",
                 script,

@@ -85,7 +85,7 @@ fn node_exporter() -> Result<Cost> {
         package: "prometheus-node-exporter",
     }])?;
     let address = free_port()?;
-    let mut child = Program::new("prometheus-node-exporter")
+    let mut child = Program::bound_to_us("prometheus-node-exporter")
         .arg(format!("--web.listen-address={address}"))
         .without_input()
         .without_output()
@@ -170,7 +170,7 @@ fn collectd() -> Result<Cost> {
         configuration.push('\n');
     }
     fs::write(directory.join("conf"), configuration).context("cannot write")?;
-    let mut child = Program::new("collectd")
+    let mut child = Program::bound_to_us("collectd")
         .args(["-f", "-C", &at("conf")])
         .without_input()
         .without_output()

@@ -215,7 +215,7 @@ impl Peer {
             at("log"),
         );
         fs::write(directory.join("conf"), configuration).context("cannot write")?;
-        let child = Program::new("zabbix_agentd")
+        let child = Program::bound_to_us("zabbix_agentd")
             .args(["-f", "-c", &at("conf")])
             .without_input()
             .without_output()

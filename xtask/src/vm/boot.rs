@@ -13,6 +13,15 @@ use crate::workspace;
 /// Size of each of the two data disks, in MiB.
 const DATA_DISK: u64 = 256;
 
+/// How long a machine may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// No longer than this process, however that ends.
+    Ours,
+    /// It may be kept.
+    Its,
+}
+
 /// A machine that was started. It ends with this value, unless it is kept.
 pub(crate) struct Machine {
     child: Option<Child>,
@@ -25,7 +34,7 @@ impl Machine {
     ///
     /// # Errors
     /// When a disk cannot be made or QEMU does not start.
-    pub(crate) fn start(name: &str, image: &Image, payload: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &str, image: &Image, payload: &Path, life: Life) -> Result<Self> {
         let directory = workspace::machines().join(name);
         if directory.exists() {
             fs::remove_dir_all(&directory).context("cannot clear an older machine")?;
@@ -47,18 +56,23 @@ impl Machine {
             child: None,
             directory,
         };
-        machine.child = Some(machine.qemu(image, payload)?.spawn()?);
+        machine.child = Some(machine.qemu(image, payload, life)?.spawn()?);
         machine.wait_for_socket()?;
         Ok(machine)
     }
 
-    fn qemu(&self, image: &Image, payload: &Path) -> Result<Program> {
+    fn qemu(&self, image: &Image, payload: &Path, life: Life) -> Result<Program> {
         let at = |file: &str| self.directory.join(file).display().to_string();
         let drive = |id: &str, file: &str, more: &str| {
             format!("id={id},file={file},if=none,format=raw,cache=writeback{more}")
         };
         let errors = File::create(self.directory.join("qemu.log")).context("cannot make a log")?;
-        Ok(Program::new("qemu-system-x86_64")
+        let qemu = "qemu-system-x86_64";
+        let program = match life {
+            Life::Ours => Program::bound_to_us(qemu),
+            Life::Its => Program::new(qemu),
+        };
+        Ok(program
             .args([
                 "-accel",
                 "tcg,thread=multi",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::boot::Machine;
+use super::boot::{Life, Machine};
 use super::guest::Guest;
 use super::image::{self, Image};
 use super::payload;
@@ -41,12 +41,13 @@ pub(crate) fn carry_out(record: &mut Record, scenarios: &[&Scenario], wish: &Wis
     };
     let mut current: Option<Guest> = None;
     let mut boots = 0;
+    let life = if wish.keep { Life::Its } else { Life::Ours };
     for scenario in scenarios {
         let mut broken = false;
         record.stage(&stage_name(scenario), || {
             if current.is_none() {
                 boots += 1;
-                current = Some(boot(boots, &image, &payload)?);
+                current = Some(boot(boots, &image, &payload, life)?);
             }
             let guest = current.as_mut().context("no machine")?;
             attempt(guest, scenario).inspect_err(|_| {
@@ -72,9 +73,9 @@ fn stage_name(scenario: &Scenario) -> String {
     format!("vm: {}: {}", scenario.name, scenario.what)
 }
 
-fn boot(number: u32, image: &Image, payload: &Path) -> Result<Guest> {
+fn boot(number: u32, image: &Image, payload: &Path, life: Life) -> Result<Guest> {
     let watch = Stopwatch::start();
-    let machine = Machine::start(&format!("machine-{number}"), image, payload)?;
+    let machine = Machine::start(&format!("machine-{number}"), image, payload, life)?;
     let guest = Guest::wait_for(machine)?;
     println!("machine up in {watch}");
     Ok(guest)

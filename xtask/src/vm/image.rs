@@ -45,12 +45,13 @@ const FETCH_ZABBIX_GET: &str = "chroot \"$1\" sh -ec 'cd /tmp; apt-get -q downlo
     rm -r zabbix zabbix-server-pgsql*.deb'";
 
 /// Units that would only take time, or the port that Moonward is asked on.
-const MASKED: [&str; 6] = [
+const MASKED: [&str; 7] = [
     "zabbix-agent.service",
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
     "e2scrub_all.timer",
+    "e2scrub_reap.service",
     "fstrim.timer",
 ];
 
