@@ -195,14 +195,21 @@ impl Channel {
         seconds: u64,
         alive: &mut dyn FnMut() -> Result<()>,
     ) -> Result<(Reply, Vec<u8>)> {
-        wire::write(&mut self.stream, request, body)?;
-        let mut reader = Patient {
-            stream: &self.stream,
-            watch: Stopwatch::start(),
-            limit: Duration::from_secs(seconds),
-            alive,
-        };
-        wire::read(&mut reader)
+        let exchanged = wire::write(&mut self.stream, request, body).and_then(|()| {
+            let mut reader = Patient {
+                stream: &self.stream,
+                watch: Stopwatch::start(),
+                limit: Duration::from_secs(seconds),
+                alive: &mut *alive,
+            };
+            wire::read(&mut reader)
+        });
+        exchanged.or_else(|error| {
+            // A broken channel is most often a machine that went down, which tells more.
+            std::thread::sleep(Duration::from_millis(300));
+            alive()?;
+            Err(error)
+        })
     }
 }
 

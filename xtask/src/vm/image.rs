@@ -106,6 +106,7 @@ pub(crate) fn provide() -> Result<Image> {
     // The kernel is copied last, so its presence says that all is there.
     if !image.kernel.exists() {
         let watch = Stopwatch::start();
+        forget_older()?;
         println!("making the machine's disk");
         build(&directory, &image)?;
         println!("made {} in {watch}", image.root.display());
@@ -127,6 +128,20 @@ fn recipe() -> u64 {
     )
         .hash(&mut hasher);
     hasher.finish()
+}
+
+/// Images of older recipes are of no use to anybody.
+fn forget_older() -> Result<()> {
+    let Ok(entries) = fs::read_dir(workspace::machines()) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("image-") {
+            fs::remove_dir_all(entry.path()).context("cannot remove an older image")?;
+        }
+    }
+    Ok(())
 }
 
 fn build(directory: &Path, image: &Image) -> Result<()> {
