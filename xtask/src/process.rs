@@ -6,7 +6,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -111,12 +110,6 @@ impl Program {
     /// Gives it nothing to read.
     pub(crate) fn without_input(mut self) -> Self {
         self.command.stdin(Stdio::null());
-        self
-    }
-
-    /// Lets it read from a descriptor.
-    pub(crate) fn input_from(mut self, descriptor: OwnedFd) -> Self {
-        self.command.stdin(descriptor);
         self
     }
 

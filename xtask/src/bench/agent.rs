@@ -1,8 +1,6 @@
 //! The agent under measurement: the release build, started by hand in a directory of its own.
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
@@ -20,12 +18,11 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts it with a configuration; a listener is handed over as systemd would, under the name
-    /// of the Zabbix door.
+    /// Starts it with a configuration.
     ///
     /// # Errors
     /// When it does not start or does not answer within half a minute.
-    pub(crate) fn start(configuration: &str, zabbix: Option<TcpListener>) -> Result<Self> {
+    pub(crate) fn start(configuration: &str) -> Result<Self> {
         let directory = workspace::target().join("bench").join("agent");
         if directory.exists() {
             fs::remove_dir_all(&directory).context("cannot clear an older run")?;
@@ -36,33 +33,16 @@ impl Agent {
         let file = directory.join("moonward.toml");
         fs::write(&file, configuration).context("cannot write the configuration")?;
         let log = fs::File::create(directory.join("log")).context("cannot make a log")?;
-        // A socket is passed at descriptor 3 and announced with the receiver's own process id,
-        // which only a shell in between knows before the program starts.
-        let script = "if [ \"$1\" = listen ]; then exec 3<&0 </dev/null; \
-                      export LISTEN_FDS=1 LISTEN_FDNAMES=moonward-zabbix.socket LISTEN_PID=$$; fi; shift; \
-                      exec \"$@\"";
-        let mut program = Program::bound_to_us("sh")
-            .args([
-                "-c",
-                script,
-                "sh",
-                if zabbix.is_some() { "listen" } else { "-" },
-            ])
-            .arg(binary())
+        let child = Program::bound_to_us(binary())
             .args(["run", "--config"])
             .arg(&file)
             .env("RUNTIME_DIRECTORY", directory.join("run"))
             .env("STATE_DIRECTORY", directory.join("state"))
+            .without_input()
             .output_to(log.try_clone().context("cannot share the log")?)
-            .errors_to(log);
-        program = match zabbix {
-            Some(listener) => program.input_from(OwnedFd::from(listener)),
-            None => program.without_input(),
-        };
-        let agent = Self {
-            child: program.spawn()?,
-            directory,
-        };
+            .errors_to(log)
+            .spawn()?;
+        let agent = Self { child, directory };
         agent.wait_until_it_answers()?;
         Ok(agent)
     }

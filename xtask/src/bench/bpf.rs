@@ -16,7 +16,7 @@ const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 /// Measures.
 pub(crate) fn run() -> Result<()> {
     ensure!(is_root(), "only root may load programs");
-    let agent = Agent::start("", None)?;
+    let agent = Agent::start("")?;
     fs::write(SWITCH, "1").with_context(|| format!("cannot write {SWITCH}"))?;
     let result = measure(&agent);
     fs::write(SWITCH, "0").with_context(|| format!("cannot write {SWITCH}"))?;

@@ -18,7 +18,7 @@ const KEY: &str = "system.uptime";
 
 /// Measures.
 pub(crate) fn run() -> Result<()> {
-    let agent = Agent::start("", None)?;
+    let agent = Agent::start("")?;
     let environment = agent.socket();
     let environment = environment.parent().context("a socket in a directory")?;
     agent

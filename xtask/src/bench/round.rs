@@ -63,7 +63,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn moonward() -> Result<Cost> {
-    let agent = Agent::start("interval = \"1s\"\n", None)?;
+    let agent = Agent::start("[collect]\ninterval = \"1s\"\n")?;
     std::thread::sleep(Duration::from_secs(3));
     let family = cost::family(agent.pid())?;
     let (samples, used) = (agent.samples()?, cost::cpu(&family));

@@ -34,9 +34,8 @@ const REPLY_LIMIT: u64 = 64 << 10;
 
 /// Measures.
 pub(crate) fn run() -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    let address = listener.local_addr()?;
-    let agent = Agent::start("", Some(listener))?;
+    let address = free_address()?;
+    let agent = Agent::start(&format!("[zabbix]\nlisten = \"{address}\"\n"))?;
     let peer = Peer::start()?;
     wait_until_answered(address)?;
     wait_until_answered(peer.address)?;
@@ -189,6 +188,12 @@ fn wait_until_answered(address: SocketAddr) -> Result<()> {
     bail!("{address} does not answer {KEY}: {last}")
 }
 
+/// A loopback address that nobody listens on.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?)
+}
+
 /// Debian's agent on a port of its own.
 struct Peer {
     child: Child,
@@ -203,16 +208,15 @@ impl Peer {
         }])?;
         let directory = workspace::target().join("bench").join("zabbix_agentd");
         fs::create_dir_all(&directory).context("cannot make a directory")?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let address = free_address()?;
         let at = |name: &str| directory.join(name).display().to_string();
         let configuration = format!(
-            "PidFile={}\nLogFile={}\nServer=127.0.0.1\nListenIP=127.0.0.1\nListenPort={port}\n\
+            "PidFile={}\nLogFile={}\nServer=127.0.0.1\nListenIP=127.0.0.1\nListenPort={}\n\
              Hostname=bench\nStartAgents=16\nAllowRoot=1\n\
              UserParameter=workshop.true,/bin/echo 1\n",
             at("pid"),
             at("log"),
+            address.port(),
         );
         fs::write(directory.join("conf"), configuration).context("cannot write")?;
         let child = Program::bound_to_us("zabbix_agentd")
@@ -220,10 +224,7 @@ impl Peer {
             .without_input()
             .without_output()
             .spawn()?;
-        Ok(Self {
-            child,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        })
+        Ok(Self { child, address })
     }
 }
 

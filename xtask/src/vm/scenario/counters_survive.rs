@@ -80,9 +80,9 @@ fn compare(
     let ours = |totals: &BTreeMap<String, f64>| -> f64 {
         totals
             .iter()
-            .filter(|(key, _)| key.starts_with(&format!("{}{{", series::DISK_OPERATIONS)))
+            .filter(|(key, _)| key.starts_with(&format!("{}{{", series::DISK_REQUESTS)))
             .filter(|(key, _)| key.contains(&format!("device=\"{device}\"")))
-            .filter(|(key, _)| key.contains("direction=\"write\""))
+            .filter(|(key, _)| key.contains("operation=\"write\""))
             .map(|(_, value)| *value)
             .sum()
     };

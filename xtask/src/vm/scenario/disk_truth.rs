@@ -23,8 +23,8 @@ fn run(guest: &mut Guest) -> Result<()> {
     for device in [virtio.as_str(), "nvme0n1"] {
         compared += bracket(guest, device).with_context(|| format!("on {device}"))?;
     }
-    // Two devices, two directions, count and bytes.
-    ensure!(compared == 8, "only {compared} figures were compared");
+    // Two devices, two operations, count and bytes, and the latencies of writes.
+    ensure!(compared == 10, "only {compared} figures were compared");
     Ok(())
 }
 
@@ -51,6 +51,7 @@ fn bracket(guest: &mut Guest, device: &str) -> Result<u32> {
     for (what, known, exact) in [
         ("write operations", COUNT, true),
         ("write bytes", COUNT * SIZE, true),
+        ("write latencies", COUNT, true),
         ("read operations", COUNT, false),
         ("read bytes", COUNT * SIZE, false),
     ] {
@@ -79,13 +80,14 @@ struct Figures {
 impl Figures {
     fn read(guest: &mut Guest, device: &str) -> Result<Self> {
         let mut ours = Vec::new();
-        for (what, name, direction) in [
-            ("read operations", series::DISK_OPERATIONS, "read"),
+        for (what, name, operation) in [
+            ("read operations", series::DISK_REQUESTS, "read"),
             ("read bytes", series::DISK_BYTES, "read"),
-            ("write operations", series::DISK_OPERATIONS, "write"),
+            ("write operations", series::DISK_REQUESTS, "write"),
             ("write bytes", series::DISK_BYTES, "write"),
+            ("write latencies", series::DISK_LATENCY, "write"),
         ] {
-            let tags = [("device", device), ("direction", direction)];
+            let tags = [("device", device), ("operation", operation)];
             // A disk that nobody has used yet may have no series.
             let sum = agent::sum(guest, name, &tags).unwrap_or_default();
             ours.push((what, whole(sum)));
@@ -106,6 +108,8 @@ impl Figures {
             ("read operations", field(0)?),
             ("read bytes", field(2)? * 512),
             ("write operations", field(4)?),
+            // One latency for each request.
+            ("write latencies", field(4)?),
             ("write bytes", field(6)? * 512),
         ];
         Ok(Self { ours, kernel })

@@ -80,15 +80,21 @@ fn keeps_the_old_configuration(guest: &mut Guest, pid: u32) -> Result<()> {
         said.contains("no_such_key_at_all") && said.contains("zz-workshop.toml"),
         "`moonward check` does not say what and where: {said}"
     );
-    // Whether the reload itself is reported as failed is the unit's choice; that the service
-    // lives on is not.
-    guest.run("systemctl reload moonward.service")?;
-    guest.until(30, "systemctl is-active moonward.service && moonward ping")?;
-    same_process(guest, pid).context("after a reload with a bad file")?;
+    let reload = guest.run("systemctl reload moonward.service")?;
+    ensure!(
+        reload.status != 0,
+        "systemctl reload says nothing about a bad file"
+    );
+    // The signal alone, past the unit's own check: the agent itself keeps what it has.
+    guest.must("systemctl kill --kill-who=main --signal=HUP moonward.service")?;
     guest.until(
         30,
-        "journalctl --no-pager -q -b -u moonward.service | grep -q no_such_key_at_all",
+        &format!(
+            "journalctl --no-pager -q -b _PID={pid} | grep -q no_such_key_at_all && \
+             systemctl is-active moonward.service && moonward ping"
+        ),
     )?;
+    same_process(guest, pid).context("after a reload with a bad file")?;
     guest.must(&format!("rm {BAD} && systemctl reload moonward.service"))?;
     guest.until(30, "systemctl is-active moonward.service && moonward ping")?;
     same_process(guest, pid)

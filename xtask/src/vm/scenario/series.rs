@@ -1,13 +1,19 @@
 //! Names of the series that the scenarios compare with the kernel's own figures.
 
-/// Requests that completed, by the block probe; tags `device` and `direction`.
-pub(crate) const DISK_OPERATIONS: &str = "system.disk.requests";
+/// Requests that completed, by the block probe; tags `device` and `operation`.
+pub(crate) const DISK_REQUESTS: &str = "system.disk.request.count";
 
-/// Bytes that completed, by the block probe; tags `device` and `direction`.
+/// Bytes that completed, likewise.
 pub(crate) const DISK_BYTES: &str = "system.disk.request.io";
 
-/// Connections opened from here, by the TCP probe.
-pub(crate) const TCP_OPENS: &str = "system.tcp.opens";
+/// Time from a request's start to its completion, a histogram, likewise.
+pub(crate) const DISK_LATENCY: &str = "system.disk.latency";
 
-/// Connections accepted here, by the TCP probe.
-pub(crate) const TCP_ACCEPTS: &str = "system.tcp.accepts";
+/// Connections by the TCP probe; tag `type` is [`CONNECT`] or [`ACCEPT`].
+pub(crate) const TCP_OPENED: &str = "system.tcp.connections.opened";
+
+/// Opened from here: the kernel's `ActiveOpens`.
+pub(crate) const CONNECT: (&str, &str) = ("type", "connect");
+
+/// Accepted here: the kernel's `PassiveOpens`.
+pub(crate) const ACCEPT: (&str, &str) = ("type", "accept");

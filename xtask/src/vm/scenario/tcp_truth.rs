@@ -60,8 +60,8 @@ fn run(guest: &mut Guest) -> Result<()> {
 
 fn ours(guest: &mut Guest) -> Result<(f64, f64)> {
     Ok((
-        agent::sum(guest, series::TCP_OPENS, &[])?,
-        agent::sum(guest, series::TCP_ACCEPTS, &[])?,
+        agent::sum(guest, series::TCP_OPENED, &[series::CONNECT])?,
+        agent::sum(guest, series::TCP_OPENED, &[series::ACCEPT])?,
     ))
 }
 

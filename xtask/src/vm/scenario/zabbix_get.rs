@@ -31,11 +31,13 @@ const DISCOVERIES: [(&str, &str); 2] = [
 ];
 
 fn run(guest: &mut Guest) -> Result<()> {
-    guest.must("systemctl enable --now moonward-zabbix.socket")?;
-    guest.must("systemctl restart moonward.service")?;
+    // A socket cannot be started under a service that runs, so the restart brings it.
+    guest.must("systemctl enable moonward-zabbix.socket && systemctl restart moonward.service")?;
     let result = ask_all(guest);
-    guest.must("systemctl disable --now moonward-zabbix.socket")?;
-    guest.must("systemctl restart moonward.service")?;
+    guest.must(
+        "systemctl disable moonward-zabbix.socket && systemctl stop moonward-zabbix.socket; \
+         systemctl restart moonward.service",
+    )?;
     result
 }
 
