@@ -1,1 +1,2 @@
 //! Moonward.
+pub mod serve;
