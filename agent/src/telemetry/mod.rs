@@ -1,0 +1,5 @@
+//! What the agent says about itself: the status of every part, events, log and self-metrics.
+
+pub mod status;
+
+pub use status::{Part, PartStatus, Room, StatusBoard, Verdict};
