@@ -37,7 +37,7 @@ impl From<NotSupported> for Refusal {
 pub trait Answer: Send + Sync {
     /// Appends the value of `key` to `out`, which is empty, or says why there is none.
     ///
-    /// Runs on the door's only thread: it must not block, sleep, do I/O or wait for a contended lock.
+    /// Runs on the door's only thread: it must not block, sleep or do I/O.
     fn answer(&self, key: &ItemKey<'_>, out: &mut String) -> Result<(), Refusal>;
 
     /// The same for keys that [`Self::answer`] called slow; runs on a worker and may block.
