@@ -14,15 +14,18 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
-use moonward::model::Clock;
+use moonward::model::{Clock, Moment};
 use moonward::serve::zabbix::access::AllowList;
 use moonward::serve::zabbix::answer::{Answer, Refusal};
 use moonward::serve::zabbix::door::Door;
 use moonward::serve::zabbix::header::{self, HEADER_LEN};
 use moonward::serve::zabbix::item_key::ItemKey;
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// Threads of the client; its half of the work is the larger one, so one would not be enough.
+const THREADS: usize = 2;
 
 struct One;
 
@@ -97,16 +100,25 @@ impl Load<'_> {
     fn run(&self) -> Result<()> {
         println!("reply: {:?}", String::from_utf8_lossy(&self.ask()?));
         let clock = Clock::System;
-        let left = AtomicU64::new(self.requests);
         let cpu_before = self.cpu()?;
         let start = clock.now();
+        let threads = THREADS.min(self.clients);
         let mut nanoseconds: Vec<u64> = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..self.clients)
-                .map(|_| scope.spawn(|| self.client(&clock, &left)))
+            let share = |of: u64, index: usize| {
+                let (index, threads) = (index as u64, threads as u64);
+                of * (index + 1) / threads - of * index / threads
+            };
+            let threads: Vec<_> = (0..threads)
+                .map(|index| {
+                    let clients = share(self.clients as u64, index);
+                    let requests = share(self.requests, index);
+                    let clock = &clock;
+                    scope.spawn(move || self.ask_concurrently(clock, clients, requests))
+                })
                 .collect();
-            clients
-                .into_iter()
-                .map(|client| client.join().unwrap_or_else(|_| Ok(Vec::new())))
+            let answers = threads.into_iter().map(|thread| thread.join());
+            answers
+                .map(|answer| answer.unwrap_or_else(|_| bail!("a client panicked")))
                 .collect::<Result<Vec<_>>>()
         })?
         .concat();
@@ -132,41 +144,53 @@ impl Load<'_> {
         Ok(())
     }
 
-    fn client(&self, clock: &Clock, left: &AtomicU64) -> Result<Vec<u64>> {
+    /// Keeps as many connections under way as there are clients, from one thread, as the pollers of
+    /// Zabbix 7 do: a thread per client would cost more than the agent and hide it.
+    fn ask_concurrently(&self, clock: &Clock, clients: u64, requests: u64) -> Result<Vec<u64>> {
         let mut took = Vec::new();
-        while left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
-            .is_ok()
-        {
-            let start = clock.now();
-            self.ask()?;
-            took.push(u64::try_from(clock.now().since(start).as_nanos())?);
+        let mut under_way: Vec<(TcpStream, Moment)> = Vec::new();
+        let mut left = requests;
+        loop {
+            while left > 0 && (under_way.len() as u64) < clients {
+                left -= 1;
+                let start = clock.now();
+                let mut stream = TcpStream::connect(self.address)?;
+                stream.write_all(&self.request)?;
+                under_way.push((stream, start));
+            }
+            if under_way.is_empty() {
+                return Ok(took);
+            }
+            let mut watched: Vec<PollFd<'_>> = under_way
+                .iter()
+                .map(|(stream, _)| PollFd::new(stream, PollFlags::IN))
+                .collect();
+            poll(&mut watched, None)?;
+            let ready: Vec<bool> = watched
+                .iter()
+                .map(|watched| !watched.revents().is_empty())
+                .collect();
+            let mut ready = ready.into_iter();
+            let mut failure = None;
+            under_way.retain_mut(|(stream, start)| {
+                if ready.next() != Some(true) {
+                    return true;
+                }
+                failure = read_reply(stream).err().or(failure.take());
+                took.push(u64::try_from(clock.now().since(*start).as_nanos()).unwrap_or(0));
+                false
+            });
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
         }
-        Ok(took)
     }
 
     /// One request on a connection of its own; the body of the reply.
     fn ask(&self) -> Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.write_all(&self.request)?;
-        let mut reply = vec![0; 4096];
-        let mut have = 0;
-        loop {
-            let read = stream.read(reply.get_mut(have..).unwrap_or_default())?;
-            if read == 0 {
-                bail!("the agent closed the connection after {have} bytes");
-            }
-            have += read;
-            let Some(length) = reply.get(5..9).and_then(|field| field.first_chunk::<4>()) else {
-                continue;
-            };
-            let want = HEADER_LEN + usize::try_from(u32::from_le_bytes(*length))?;
-            if have >= want {
-                reply.truncate(want);
-                return Ok(reply.split_off(HEADER_LEN));
-            }
-            reply.resize(want.max(4096), 0);
-        }
+        read_reply(&mut stream)
     }
 
     /// CPU time of the watched processes so far, in nanoseconds.
@@ -180,5 +204,27 @@ impl Load<'_> {
             }
         }
         Ok(sum)
+    }
+}
+
+/// Reads a reply up to its announced length and returns its body.
+fn read_reply(stream: &mut TcpStream) -> Result<Vec<u8>> {
+    let mut reply = vec![0; 4096];
+    let mut have = 0;
+    loop {
+        let read = stream.read(reply.get_mut(have..).unwrap_or_default())?;
+        if read == 0 {
+            bail!("the agent closed the connection after {have} bytes");
+        }
+        have += read;
+        let Some(length) = reply.get(5..9).and_then(|field| field.first_chunk::<4>()) else {
+            continue;
+        };
+        let want = HEADER_LEN + usize::try_from(u32::from_le_bytes(*length))?;
+        if have >= want {
+            reply.truncate(want);
+            return Ok(reply.split_off(HEADER_LEN));
+        }
+        reply.resize(want.max(4096), 0);
     }
 }

@@ -185,7 +185,10 @@ impl EventLoop {
     /// Sends the reply; nearly always the whole of it fits into the socket at once.
     fn send_fresh(&mut self, fd: OwnedFd, now: Moment) {
         let reply = self.responder.reply();
-        let sent = match send(&fd, reply, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        // MORE holds the data back until the descriptor is closed a moment later, so that reply and
+        // end of connection travel in one segment: one packet and one wake-up of the peer less.
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::MORE;
+        let sent = match send(&fd, reply, flags) {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(_) => {
