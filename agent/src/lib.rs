@@ -7,5 +7,6 @@
 pub mod app;
 pub mod collect;
 pub mod model;
+pub mod serve;
 pub mod store;
 pub mod telemetry;
