@@ -8,6 +8,7 @@ pub mod disk;
 pub mod filesystem;
 mod mountinfo;
 pub mod network;
+pub mod process;
 pub mod registry;
 pub mod root;
 pub mod round;

@@ -8,6 +8,7 @@ pub fn all() -> Vec<Box<dyn Collector>> {
         Box::new(super::disk::Disk::new()),
         Box::new(super::filesystem::Filesystem::new()),
         Box::new(super::network::Network::new()),
+        Box::new(super::process::Process::new()),
         Box::new(super::sockets::Sockets::new()),
     ]
 }
