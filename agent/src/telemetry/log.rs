@@ -227,21 +227,21 @@ fn write_in_a_thread(
 fn write_all(shared: &Shared, mut sink: Box<dyn Sink>) {
     let mut said = 0;
     while let Some(record) = shared.queue.pop() {
-        if sink.write(&record).is_err() {
-            // The last resort, and the last thing that can be tried.
-            if StandardError::new().write(&record).is_err() {
-                shared.undelivered.fetch_add(1, Ordering::Relaxed);
-            }
-        }
         let dropped = shared.queue.dropped();
         if dropped > said {
-            // Goes through the queue like any other; there is room, since one was just taken out.
+            // Goes through the queue like any other; one was just taken out, so there is room.
             tracing::warn!(
                 dropped = dropped - said,
                 total = dropped,
                 "log events were dropped: they came faster than they could be written"
             );
             said = dropped;
+        }
+        if sink.write(&record).is_err() {
+            // The last resort, and the last thing that can be tried.
+            if StandardError::new().write(&record).is_err() {
+                shared.undelivered.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
