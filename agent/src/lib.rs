@@ -6,5 +6,6 @@
 
 pub mod collect;
 pub mod model;
+pub mod probe;
 pub mod store;
 pub mod telemetry;
