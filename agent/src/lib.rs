@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` beside this package has the map and its invariants.
 
 pub mod collect;
+pub mod config;
 pub mod model;
 pub mod store;
 pub mod telemetry;
