@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod collect;
+pub mod config;
 pub mod model;
 pub mod probe;
 pub mod serve;
