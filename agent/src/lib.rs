@@ -6,5 +6,6 @@
 
 pub mod collect;
 pub mod model;
+pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,4 @@
+//! Answers when asked: the doors of the service.
+
+pub mod control;
+pub mod zalua;
