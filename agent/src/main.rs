@@ -9,8 +9,7 @@ use std::process::ExitCode;
 
 #[expect(
     unreachable_pub,
-    dead_code,
-    reason = "the files belong to the library too, which shows and uses all of them"
+    reason = "the files belong to the library too, which shows all of them"
 )]
 mod cli {
     pub mod ask;

@@ -43,14 +43,15 @@ pub fn reply(request: &Request, reach: &Reach) -> Result<Vec<u8>, u8> {
         return Err(broken(&error));
     }
     let end = reply.iter().take(HEAD_MAX).position(|byte| *byte == b'\n');
-    let body = end.map(|end| reply.split_off(end + 1));
-    match (Head::decode(&reply), body) {
-        (Some(Head::Ok), Some(mut body)) if body.pop() == Some(END) => Ok(body),
+    let mut body = end.map(|end| reply.split_off(end + 1)).unwrap_or_default();
+    let whole = body.pop() == Some(END);
+    match (Head::decode(&reply), whole) {
+        (Some(Head::Ok), true) => Ok(body),
         (Some(Head::Error(kind, message)), _) => {
             output::complain(&message);
             Err(exit::of(kind))
         }
-        (Some(Head::Ok), _) => {
+        (Some(Head::Ok), false) => {
             output::complain("the reply is not whole: the service gave up or has ended");
             Err(exit::PROTOCOL)
         }
@@ -90,7 +91,10 @@ fn connect(reach: &Reach) -> Result<UnixStream, u8> {
             Ok(stream) => return Ok(stream),
             Err(error) => {
                 // What says more than "there is none" is what the administrator must see.
-                if failure.as_ref().is_none_or(|(_, known)| known.kind() == Io::NotFound) {
+                if failure
+                    .as_ref()
+                    .is_none_or(|(_, known)| known.kind() == Io::NotFound)
+                {
                     failure = Some((path, error));
                 }
             }

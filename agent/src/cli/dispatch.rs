@@ -6,7 +6,9 @@ use std::path::Path;
 use lexopt::{Arg, Parser};
 
 use super::verb::Stopped;
-use super::{exit, get, help, metrics, output, ping, plugins, reload, status, stop, suggest, zalua};
+use super::{
+    exit, get, help, metrics, output, ping, plugins, reload, status, stop, suggest, zalua,
+};
 
 /// What is done with a verb that only the agent has: its name, and everything after it.
 pub type AgentVerb = fn(&str, Vec<OsString>) -> u8;
@@ -17,7 +19,10 @@ const ZALUA: &str = "zalua";
 /// Does what the command line says; gives the exit status.
 pub fn dispatch(mut arguments: impl Iterator<Item = OsString>, agent: AgentVerb) -> u8 {
     let own = arguments.next().unwrap_or_default();
-    if Path::new(&own).file_name().is_some_and(|name| name == ZALUA) {
+    if Path::new(&own)
+        .file_name()
+        .is_some_and(|name| name == ZALUA)
+    {
         return zalua::run(&own, arguments.collect());
     }
     let mut parser = Parser::from_args(arguments);

@@ -39,5 +39,8 @@ pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
         (false, true) => Form::Rate,
         (false, false) => Form::Text,
     };
-    Ok(ask(&Request::Get(given.words.join(" "), form), &given.reach))
+    Ok(ask(
+        &Request::Get(given.words.join(" "), form),
+        &given.reach,
+    ))
 }

@@ -48,6 +48,9 @@ pub fn become_agent(arguments: Vec<OsString>) -> u8 {
         return exit::UNAVAILABLE;
     };
     let error = command.exec();
-    output::complain(&format!("cannot start {}: {error}", command.get_program().display()));
+    output::complain(&format!(
+        "cannot start {}: {error}",
+        command.get_program().display()
+    ));
     exit::UNAVAILABLE
 }

@@ -18,7 +18,10 @@ pub static CLIENT: [&Verb; 7] = [
 pub const AGENT: [(&str, &str); 3] = [
     ("run", "run the service in the foreground"),
     ("check", "look for mistakes in the configuration"),
-    ("doctor", "say what this machine allows and what to do about the rest"),
+    (
+        "doctor",
+        "say what this machine allows and what to do about the rest",
+    ),
 ];
 
 /// Every word that may stand first.
@@ -35,7 +38,10 @@ pub fn overview() -> String {
          Usage: moonward VERB [OPTIONS]\n\nVerbs\n",
     );
     let client = CLIENT.iter().map(|verb| (verb.name, verb.summary));
-    let own = [("help", "print this, or the help of a verb"), ("version", "print the version")];
+    let own = [
+        ("help", "print this, or the help of a verb"),
+        ("version", "print the version"),
+    ];
     for (name, summary) in AGENT.into_iter().chain(client).chain(own) {
         text.push_str(&format!("  {name:<9}{summary}\n"));
     }
@@ -63,8 +69,14 @@ mod tests {
             assert!(overview.contains(&format!("\n  {word:<9}")), "{word}");
         }
         for verb in CLIENT {
-            assert!(verb.help.starts_with(&format!("Usage: moonward {}", verb.name)));
-            let own = verb.options.iter().filter(|name| !["socket", "timeout"].contains(*name));
+            assert!(
+                verb.help
+                    .starts_with(&format!("Usage: moonward {}", verb.name))
+            );
+            let own = verb
+                .options
+                .iter()
+                .filter(|name| !["socket", "timeout"].contains(*name));
             for option in own {
                 assert!(verb.help.contains(&format!("\n  --{option}")), "{option}");
             }

@@ -27,6 +27,10 @@ Options
 pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
     let given = VERB.read(parser, 1)?;
     let form = if given.json { Form::Json } else { Form::Text };
-    let pattern = given.words.into_iter().next().unwrap_or_else(|| "*".to_owned());
+    let pattern = given
+        .words
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| "*".to_owned());
     Ok(ask(&Request::Metrics(pattern, form), &given.reach))
 }

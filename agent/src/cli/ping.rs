@@ -4,7 +4,7 @@ use lexopt::Parser;
 
 use super::ask::ask;
 use super::verb::{Stopped, Verb};
-use crate::serve::control::codec::{Request};
+use crate::serve::control::codec::Request;
 
 /// The verb.
 pub static VERB: Verb = Verb {

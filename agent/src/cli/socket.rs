@@ -19,5 +19,8 @@ pub fn candidates(named: Option<PathBuf>) -> Vec<PathBuf> {
     if let Some(directory) = set("XDG_RUNTIME_DIR") {
         paths.push(PathBuf::from(directory).join("moonward/control.sock"));
     }
+    // Where a service by hand makes it when there is no session.
+    let uid = rustix::process::geteuid().as_raw();
+    paths.push(PathBuf::from(format!("/tmp/moonward-{uid}/control.sock")));
     paths
 }

@@ -23,7 +23,8 @@ fn distance(one: &str, two: &str) -> usize {
     for (row, letter) in one.chars().enumerate() {
         let mut current = vec![row + 1];
         for (column, other) in two.iter().enumerate() {
-            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+            let at =
+                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
             let mut best = (at(&last, column) + usize::from(letter != *other))
                 .min(at(&last, column + 1) + 1)
                 .min(at(&current, column) + 1);

@@ -47,6 +47,10 @@ pub struct Given {
     pub json: bool,
     /// `--rate`
     pub rate: bool,
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--zalua`
+    pub zalua: bool,
     /// How to reach the service.
     pub reach: Reach,
     /// What is no option.
@@ -57,7 +61,10 @@ impl Verb {
     /// Reads what follows the verb: the options that it knows and at most `words` other words.
     pub fn read(&self, parser: &mut Parser, words: usize) -> Result<Given, Stopped> {
         let mut given = Given::default();
-        while let Some(argument) = parser.next().map_err(|error| self.wrong(&error.to_string()))? {
+        while let Some(argument) = parser
+            .next()
+            .map_err(|error| self.wrong(&error.to_string()))?
+        {
             // The borrow of the option's name must end before its value is read.
             let option = match argument {
                 Arg::Short('h') => "help".to_owned(),
@@ -78,6 +85,8 @@ impl Verb {
                 }
                 "json" => given.json = true,
                 "rate" => given.rate = true,
+                "zalua" => given.zalua = true,
+                "config" => given.config = Some(PathBuf::from(self.value(parser)?)),
                 "socket" => given.reach.socket = Some(PathBuf::from(self.value(parser)?)),
                 "timeout" => given.reach.patience = Some(self.seconds(parser)?),
                 name => return Err(self.unknown(&format!("--{name}"))),
@@ -88,7 +97,11 @@ impl Verb {
 
     /// Prints the verb's help and stops.
     pub fn print_help(&self) -> Stopped {
-        let common = if self.options.contains(&"socket") { REACH_HELP } else { HELP_HELP };
+        let common = if self.options.contains(&"socket") {
+            REACH_HELP
+        } else {
+            HELP_HELP
+        };
         Stopped(output::print([self.help, common].concat().as_bytes()))
     }
 
@@ -111,7 +124,9 @@ impl Verb {
 
     /// The value of the option that was read last.
     pub fn value(&self, parser: &mut Parser) -> Result<OsString, Stopped> {
-        parser.value().map_err(|error| self.wrong(&error.to_string()))
+        parser
+            .value()
+            .map_err(|error| self.wrong(&error.to_string()))
     }
 
     fn text(&self, word: OsString) -> Result<String, Stopped> {
@@ -128,7 +143,9 @@ impl Verb {
             .map(Duration::from_secs_f64)
             .ok_or_else(|| {
                 let value = value.display();
-                self.wrong(&format!("--timeout wants seconds, 0.001 to 3600, not {value}"))
+                self.wrong(&format!(
+                    "--timeout wants seconds, 0.001 to 3600, not {value}"
+                ))
             })
     }
 }

@@ -22,11 +22,17 @@ pub fn start(socket: &Path, marker: &str) -> Result<(), u8> {
         socket.display()
     ));
     let Some(mut command) = handoff::command(["run", "--zalua"]) else {
-        output::complain_raw(&format!("Daemonize error: {} is not installed\n", handoff::AGENT));
+        output::complain_raw(&format!(
+            "Daemonize error: {} is not installed\n",
+            handoff::AGENT
+        ));
         return Err(NOT_STARTED);
     };
     command.env(marker, "1");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| {
         output::complain_raw(&format!("Daemonize error: {error}\n"));
         NOT_STARTED

@@ -33,7 +33,10 @@ pub fn ask(socket: &Path, request: &[u8], key: Option<&OsStr>) -> u8 {
     let stream = match UnixStream::connect(socket) {
         Ok(stream) => stream,
         Err(error) => {
-            output::complain_raw(&format!("cannot connect to {}: {error}\n", socket.display()));
+            output::complain_raw(&format!(
+                "cannot connect to {}: {error}\n",
+                socket.display()
+            ));
             return UNREACHABLE;
         }
     };

@@ -64,9 +64,18 @@ pub fn usage(own: &str) -> String {
             "Execute dsl from file (for testing case)",
         ),
         ("-k, -kill, --kill, kill ", "Kill server"),
-        ("-m, -metrics, --list-metrics, metrics", "List of known metrics"),
-        ("-p, -plugins, --plugins, plugins", "List of running plugins"),
-        ("-g, -get, --get, --get-metric, get <metric>", "Get metric value"),
+        (
+            "-m, -metrics, --list-metrics, metrics",
+            "List of known metrics",
+        ),
+        (
+            "-p, -plugins, --plugins, plugins",
+            "List of running plugins",
+        ),
+        (
+            "-g, -get, --get, --get-metric, get <metric>",
+            "Get metric value",
+        ),
         ("-ping, --ping, ping", "Ping pong game"),
     ];
     let mut text = format!("{own} commands:\n");

@@ -258,7 +258,11 @@ impl Head {
             if line.len() + character.len_utf8() >= HEAD_MAX {
                 break;
             }
-            line.push(if character.is_control() { ' ' } else { character });
+            line.push(if character.is_control() {
+                ' '
+            } else {
+                character
+            });
         }
         line.push('\n');
         line.into_bytes()
@@ -291,7 +295,10 @@ mod tests {
     fn requests_are_one_plain_line() {
         let request = Request::Get("a b\tc\\".into(), Form::Json);
         assert_eq!(request.encode(), b"get\ta b\\tc\\\\\tjson\n");
-        assert_eq!(Request::decode(b"get\tx"), Ok(Request::Get("x".into(), Form::Text)));
+        assert_eq!(
+            Request::decode(b"get\tx"),
+            Ok(Request::Get("x".into(), Form::Text))
+        );
         assert_eq!(Request::decode(b"ping\n"), Ok(Request::Ping));
     }
 
@@ -323,7 +330,12 @@ mod tests {
     }
 
     fn form() -> impl Strategy<Value = Form> {
-        prop_oneof![Just(Form::Text), Just(Form::Json), Just(Form::Colour), Just(Form::Rate)]
+        prop_oneof![
+            Just(Form::Text),
+            Just(Form::Json),
+            Just(Form::Colour),
+            Just(Form::Rate)
+        ]
     }
 
     fn request() -> impl Strategy<Value = Request> {

@@ -38,7 +38,12 @@ mod tests {
     fn store() -> Store {
         let store = Store::new(Clock::default(), StoreLimits::default());
         let mut batch = Batch::new();
-        batch.gauge("disk", &[("device", "vda"), ("mode", "r w")], Unit::ONE, 1.0);
+        batch.gauge(
+            "disk",
+            &[("device", "vda"), ("mode", "r w")],
+            Unit::ONE,
+            1.0,
+        );
         batch.gauge("disk", &[("device", "vda")], Unit::ONE, 2.0);
         batch.gauge("disk", &[], Unit::ONE, 3.0);
         batch.gauge("key with spaces", &[], Unit::ONE, 4.0);

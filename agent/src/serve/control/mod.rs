@@ -10,4 +10,4 @@ pub mod readings;
 pub mod server;
 pub mod status;
 
-pub use server::{AppCommand, Context, bind, serve};
+pub use server::{AppCommand, Context, serve};

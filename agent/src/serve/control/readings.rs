@@ -224,7 +224,10 @@ mod tests {
 
     #[test]
     fn what_json_has_no_number_for_is_null() {
-        assert_eq!(as_json(|batch| batch.gauge("a", &[], Unit::ONE, f64::NAN))["value"], Json::Null);
+        assert_eq!(
+            as_json(|batch| batch.gauge("a", &[], Unit::ONE, f64::NAN))["value"],
+            Json::Null
+        );
     }
 
     #[test]
@@ -233,8 +236,16 @@ mod tests {
             count: 2,
             sum: 3.0,
             buckets: vec![
-                ModelBucket { lower: 1.0, upper: 2.0, count: 1 },
-                ModelBucket { lower: 2.0, upper: f64::INFINITY, count: 1 },
+                ModelBucket {
+                    lower: 1.0,
+                    upper: 2.0,
+                    count: 1,
+                },
+                ModelBucket {
+                    lower: 2.0,
+                    upper: f64::INFINITY,
+                    count: 1,
+                },
             ],
         };
         let value = as_json(|batch| {
@@ -243,6 +254,9 @@ mod tests {
             .clone();
         assert_eq!(value["mean"], 1.5);
         assert_eq!(value["p99"], 2.0);
-        assert_eq!(value["buckets"][1], json!({"lower": 2.0, "upper": null, "count": 1}));
+        assert_eq!(
+            value["buckets"][1],
+            json!({"lower": 2.0, "upper": null, "count": 1})
+        );
     }
 }

@@ -6,8 +6,6 @@
 
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,36 +68,7 @@ struct Door {
     lists: Semaphore,
 }
 
-/// Binds the socket with mode 0660. A socket that nobody listens on is replaced if it is ours.
-pub fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    let listener = bind_replacing_dead(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
-}
-
-/// Binds a socket; what is in the way is removed only when it is a socket, belongs to us and
-/// nobody answers on it.
-pub(crate) fn bind_replacing_dead(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::net::{UnixListener, UnixStream};
-    let in_use = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
-        other => return other,
-    };
-    let metadata = std::fs::symlink_metadata(path)?;
-    let ours = metadata.uid() == geteuid().as_raw();
-    if !metadata.file_type().is_socket() || !ours {
-        return Err(in_use);
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        _ => Err(in_use),
-    }
-}
-
-/// Answers until `shutdown` is ready. Connections that are open then are given up.
+/// Answers on `listener`, whose socket should have mode 0660, until `shutdown` is ready. Connections that are open then are given up.
 pub async fn serve(
     listener: std::os::unix::net::UnixListener,
     context: Context,
@@ -267,7 +236,12 @@ impl Door {
 
     async fn reload(&self, stream: &mut UnixStream) -> io::Result<()> {
         let (reply, result) = oneshot::channel();
-        if self.context.commands.try_send(AppCommand::Reload(reply)).is_err() {
+        if self
+            .context
+            .commands
+            .try_send(AppCommand::Reload(reply))
+            .is_err()
+        {
             return self.fail(stream, ErrorKind::Busy, stopping()).await;
         }
         match result.await {
@@ -363,7 +337,7 @@ mod tests {
         fn open() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("control.sock");
-            let listener = bind(&path).unwrap();
+            let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
             let store = Store::new(Clock::default(), StoreLimits::default());
             let (sender, commands) = mpsc::channel(4);
             let context = Context {
@@ -428,7 +402,11 @@ mod tests {
             b"ok\ndisk{device=\"device-000001\"}\t1\tBy\n\0"
         );
         assert!(house.ask(b"get\tabsent\n").starts_with(b"error unknown "));
-        assert!(house.ask(b"get\tdisk device=device-000001\trate\n").starts_with(b"error unknown "));
+        assert!(
+            house
+                .ask(b"get\tdisk device=device-000001\trate\n")
+                .starts_with(b"error unknown ")
+        );
         assert!(house.ask(b"bogus\n").starts_with(b"error usage "));
         let oversized = house.ask(&vec![b'x'; REQUEST_MAX + 1]);
         assert!(oversized.starts_with(b"error usage the request is longer"));
@@ -442,7 +420,9 @@ mod tests {
         // Asks for some megabytes and reads none of them; asks nothing at all.
         let mut stalled = Client::connect(&house.path).unwrap();
         stalled.write_all(b"metrics\t*\tjson\n").unwrap();
-        let silent: Vec<Client> = (0..8).map(|_| Client::connect(&house.path).unwrap()).collect();
+        let silent: Vec<Client> = (0..8)
+            .map(|_| Client::connect(&house.path).unwrap())
+            .collect();
         assert_eq!(house.ask(b"ping\n"), b"ok\npong\n\0");
         let mut list = Vec::new();
         stalled.read_to_end(&mut list).unwrap();
@@ -460,7 +440,10 @@ mod tests {
             .collect();
         let mut reply = Vec::new();
         // Refused before it asks: nothing is written here, so nothing can be reset unread.
-        Client::connect(&house.path).unwrap().read_to_end(&mut reply).unwrap();
+        Client::connect(&house.path)
+            .unwrap()
+            .read_to_end(&mut reply)
+            .unwrap();
         assert!(reply.starts_with(b"error busy "), "{reply:?}");
         drop(crowd);
     }
@@ -479,21 +462,5 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "error configuration line 3: no such key\n");
-    }
-
-    #[test]
-    fn only_a_dead_socket_is_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("s");
-        let first = bind(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o660);
-        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        drop(first);
-        bind(&path).unwrap();
-        let file = directory.path().join("file");
-        std::fs::write(&file, "precious").unwrap();
-        assert!(bind(&file).is_err());
-        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
     }
 }

@@ -76,7 +76,10 @@ impl<'a> Request<'a> {
         };
         let tags = words
             // A word with no or two equals signs is not a tag and is left out.
-            .filter_map(|word| word.split_once('=').filter(|(_, value)| !value.contains('=')))
+            .filter_map(|word| {
+                word.split_once('=')
+                    .filter(|(_, value)| !value.contains('='))
+            })
             .collect();
         Self::Get(name, tags)
     }
@@ -105,8 +108,14 @@ mod tests {
             ("get-metric-value a", Request::Get("a", vec![])),
             ("get-metric-valueXYZ a", Request::Get("a", vec![])),
             ("get-metric-value  a", Request::Get("", vec![])),
-            ("get-metric-value a b=c", Request::Get("a", vec![("b", "c")])),
-            ("get-metric-value a b=c=d e f=", Request::Get("a", vec![("f", "")])),
+            (
+                "get-metric-value a b=c",
+                Request::Get("a", vec![("b", "c")]),
+            ),
+            (
+                "get-metric-value a b=c=d e f=",
+                Request::Get("a", vec![("f", "")]),
+            ),
             ("command-kill", Request::Kill),
         ] {
             assert_eq!(Request::decode(text.as_bytes()), expected, "{text:?}");

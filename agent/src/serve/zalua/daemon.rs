@@ -60,6 +60,40 @@ pub fn open_log(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Why a service that a client has started cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The file system's root cannot be entered.
+    #[error("Daemonize error: {0}")]
+    Root(io::Error),
+    /// The log cannot be opened.
+    #[error("Can't open log file: {0}")]
+    Log(io::Error),
+}
+
+impl DaemonError {
+    /// The exit status that ZaLua has for it.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Root(_) => 2,
+            Self::Log(_) => 3,
+        }
+    }
+}
+
+/// The exit status when the socket cannot be listened on.
+pub const NOT_LISTENING: u8 = 5;
+
+/// Leaves the client's session and directory and turns both outputs to the log.
+pub fn detach(paths: &Paths) -> Result<(), DaemonError> {
+    // Fails only when the process leads a group already, and then there is nothing to leave.
+    if rustix::process::setsid().is_err() {}
+    rustix::process::chdir("/").map_err(|error| DaemonError::Root(error.into()))?;
+    let log = open_log(&paths.log).map_err(DaemonError::Log)?;
+    rustix::stdio::dup2_stdout(&log).map_err(|error| DaemonError::Log(error.into()))?;
+    rustix::stdio::dup2_stderr(&log).map_err(|error| DaemonError::Log(error.into()))
+}
+
 /// `YYYY/MM/DD HH:MM:SS [LEVEL] message` with a line feed, in UTC.
 pub fn log_line(now: Wall, level: &str, message: &str) -> String {
     let seconds = now.seconds();
@@ -80,7 +114,11 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -150,14 +188,20 @@ mod tests {
             (1_541_000_000, "2018/10/31 15:33:20 [INFO] x\n"),
             (4_107_542_400, "2100/03/01 00:00:00 [INFO] x\n"),
         ] {
-            assert_eq!(log_line(Wall(seconds * 1_000_000_000), "INFO", "x"), expected);
+            assert_eq!(
+                log_line(Wall(seconds * 1_000_000_000), "INFO", "x"),
+                expected
+            );
         }
     }
 
     #[test]
     fn a_log_is_not_opened_through_a_link() {
         let directory = tempfile::tempdir().unwrap();
-        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
+        let (target, link) = (
+            directory.path().join("target"),
+            directory.path().join("link"),
+        );
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert!(open_log(&link).is_err());
         assert!(open_log(&target).is_ok());

@@ -5,8 +5,6 @@
 
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +16,7 @@ use tokio::time::timeout;
 
 use super::super::control::AppCommand;
 use super::super::control::readings::Times;
-use super::super::control::server::{bind_replacing_dead, may_change};
+use super::super::control::server::may_change;
 use super::codec::{
     COMMAND_ERROR, EMPTY, PONG, REQUEST_MAX, Request, SERVER_ID, UNKNOWN_COMMAND, UNKNOWN_METRIC,
 };
@@ -65,13 +63,6 @@ pub fn identity(clock: &Clock) -> Arc<str> {
     format!("{SERVER_ID}{}", clock.wall().0).into()
 }
 
-/// Binds the socket for all users. A socket that nobody listens on is replaced if it is ours.
-pub fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
-    let listener = bind_replacing_dead(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
-}
-
 impl Door {
     /// A door that shows on the board as `zalua`.
     pub fn new(context: Context) -> Arc<Self> {
@@ -79,7 +70,8 @@ impl Door {
         Arc::new(Self { context, part })
     }
 
-    /// Answers until `shutdown` is ready. Connections that are open then are given up.
+    /// Answers on `listener`, whose socket should be open to all users (mode 0666), until `shutdown`
+    /// is ready. Connections that are open then are given up.
     pub async fn serve(
         self: Arc<Self>,
         listener: std::os::unix::net::UnixListener,
@@ -120,7 +112,12 @@ impl Door {
         let begun = clock.now();
         let request = Request::decode(&request);
         if request == Request::Kill && may_change(&stream) {
-            if self.context.commands.try_send(AppCommand::Stop(KILLED)).is_err() {
+            if self
+                .context
+                .commands
+                .try_send(AppCommand::Stop(KILLED))
+                .is_err()
+            {
                 self.part.erred(1);
             }
             return;
@@ -144,7 +141,11 @@ impl Door {
                 let readings = store.scan(&Glob::new("*"));
                 let times = Times::now(store.clock());
                 let lines = readings.iter();
-                format::join(lines.map(|reading| format::metric_line(reading, times)).collect())
+                format::join(
+                    lines
+                        .map(|reading| format::metric_line(reading, times))
+                        .collect(),
+                )
             }
             Request::Plugins => format::plugins(&self.context.board.statuses()),
             Request::Get(name, tags) => {

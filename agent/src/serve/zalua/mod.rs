@@ -8,4 +8,4 @@ pub mod daemon;
 pub mod format;
 pub mod listener;
 
-pub use listener::{Context, Door, bind, identity};
+pub use listener::{Context, Door, identity};
