@@ -7,6 +7,7 @@
 pub mod app;
 pub mod collect;
 pub mod model;
+pub mod probe;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
