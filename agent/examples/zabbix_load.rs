@@ -116,7 +116,7 @@ impl Load<'_> {
                     scope.spawn(move || self.ask_concurrently(clock, clients, requests))
                 })
                 .collect();
-            let answers = threads.into_iter().map(|thread| thread.join());
+            let answers = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
             answers
                 .map(|answer| answer.unwrap_or_else(|_| bail!("a client panicked")))
                 .collect::<Result<Vec<_>>>()

@@ -219,7 +219,7 @@ mod tests {
         let length = u32::try_from(packed.len()).unwrap();
         let mut scratch = Vec::new();
         let bomb = frame(3, length, 100, &packed);
-        let _ = decode(&bomb, &mut scratch);
+        let _result = decode(&bomb, &mut scratch);
         assert!(
             scratch.capacity() <= 2 * MAX_REQUEST,
             "{}",
@@ -258,11 +258,11 @@ mod tests {
         #[test]
         fn no_input_panics_or_overruns(input in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut scratch = Vec::new();
-            let _ = decode(&input, &mut scratch);
+            let _result = decode(&input, &mut scratch);
             prop_assert!(scratch.capacity() <= 2 * MAX_REQUEST);
             let mut framed = b"ZBXD".to_vec();
             framed.extend_from_slice(&input);
-            let _ = decode(&framed, &mut scratch);
+            let _result = decode(&framed, &mut scratch);
         }
     }
 }

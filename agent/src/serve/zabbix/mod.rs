@@ -4,6 +4,7 @@
 //! - [`access`]: who may ask.
 //! - [`answer`]: what the door asks of whoever knows the values.
 //! - [`door`]: the listening socket and its thread.
+//! - [`items`]: the item keys, answered from the store.
 //! - [`counters`]: what the door has done and refused.
 
 pub mod access;
@@ -13,6 +14,7 @@ pub mod door;
 mod event_loop;
 pub mod header;
 pub mod item_key;
+pub mod items;
 mod lane;
 mod parked;
 mod refusal_log;

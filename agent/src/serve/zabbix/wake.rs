@@ -19,12 +19,12 @@ impl Waker {
 
     /// Wakes the thread; a wake-up that is already on its way is enough.
     pub(super) fn wake(&self) {
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).unwrap_or_default();
     }
 
     /// Takes all wake-ups that have arrived.
     pub(super) fn clear(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+        rustix::io::read(&self.0, &mut [0; 8]).unwrap_or_default();
     }
 }
 
