@@ -4,6 +4,7 @@
 //! `store`, `serve` takes them out; `app` wires the rooms together and is known to none of them.
 //! `ARCHITECTURE.md` beside this package has the map and its invariants.
 
+pub mod bus;
 pub mod collect;
 pub mod model;
 pub mod store;

@@ -13,6 +13,7 @@ pub mod registry;
 pub mod root;
 pub mod round;
 pub mod sockets;
+pub mod unit;
 
 pub use root::{ReadError, Root};
 pub use round::{Collector, Round};
