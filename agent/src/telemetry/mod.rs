@@ -1,5 +1,7 @@
 //! What the agent says about itself: the status of every part, events, log and self-metrics.
 
+pub mod heartbeat;
 pub mod status;
 
+pub use heartbeat::{Heartbeat, Work};
 pub use status::{Part, PartStatus, Room, StatusBoard, Verdict};
