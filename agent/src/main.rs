@@ -1,1 +1,2 @@
+//! The `moonward` command.
 fn main() {}

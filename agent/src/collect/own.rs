@@ -1,0 +1,159 @@
+//! The agent about itself: what every part does and costs, and what the process uses.
+//!
+//! Reads `/proc/self/stat` and `/proc/self/statm` (proc(5)) and the status board.
+//!
+//! | series | unit | |
+//! |---|---|---|
+//! | `moonward.part.verdict{room,name}` | | words: active, off, unsupported, degraded, failed |
+//! | `moonward.part.active{room,name}` | 1 | 1 when the part works, else 0 |
+//! | `moonward.part.runs{room,name}` | `{run}` | counter |
+//! | `moonward.part.errors{room,name}` | `{error}` | counter |
+//! | `moonward.part.samples{room,name}` | `{sample}` | counter |
+//! | `moonward.part.time{room,name}` | s | counter, time spent in runs |
+//! | `moonward.process.cpu.time{mode}` | s | counter, user and system |
+//! | `moonward.process.memory.usage` | By | resident memory |
+//! | `moonward.process.threads` | `{thread}` | |
+//! | `moonward.process.start_time` | s | seconds since boot |
+//! | `moonward.store.series`, `.series.limit` | `{series}` | |
+//! | `moonward.store.samples`, `.refused`, `.expired`, `.cut` | `{sample}` | counters |
+
+use procfs_core::FromRead;
+use procfs_core::process::Stat;
+
+use super::round::{Collector, Round};
+use crate::model::Unit;
+use crate::store::Store;
+use crate::telemetry::StatusBoard;
+
+const RUNS: Unit = Unit::new("{run}");
+const ERRORS: Unit = Unit::new("{error}");
+const SAMPLES: Unit = Unit::new("{sample}");
+const SERIES: Unit = Unit::new("{series}");
+const THREADS: Unit = Unit::new("{thread}");
+
+/// The collector that looks at the agent itself.
+#[derive(Debug)]
+pub struct Own {
+    board: StatusBoard,
+    store: Store,
+    ticks_per_second: f64,
+    page_bytes: u64,
+}
+
+impl Own {
+    /// Looks at what `board` and `store` say.
+    pub fn new(board: StatusBoard, store: Store) -> Self {
+        Self {
+            board,
+            store,
+            ticks_per_second: rustix::param::clock_ticks_per_second() as f64,
+            page_bytes: rustix::param::page_size() as u64,
+        }
+    }
+
+    fn parts(&self, round: &mut Round<'_>) {
+        for part in self.board.statuses() {
+            let tags = [("name", part.name.as_str()), ("room", part.room.as_str())];
+            let active = f64::from(u8::from(matches!(part.verdict, "active" | "degraded")));
+            let batch = &mut *round.batch;
+            batch.text("moonward.part.verdict", &tags, part.verdict);
+            batch.gauge("moonward.part.active", &tags, Unit::ONE, active);
+            batch.counter("moonward.part.runs", &tags, RUNS, part.runs);
+            batch.counter("moonward.part.errors", &tags, ERRORS, part.errors);
+            batch.counter("moonward.part.samples", &tags, SAMPLES, part.samples);
+            batch.counter(
+                "moonward.part.time",
+                &tags,
+                Unit::SECONDS,
+                part.total_seconds,
+            );
+        }
+    }
+
+    fn process(&self, round: &mut Round<'_>) {
+        let Some(text) = round.read("/proc/self/stat") else {
+            return;
+        };
+        let stat = match Stat::from_read(text.as_bytes()) {
+            Ok(stat) => stat,
+            Err(error) => return round.lost(format!("/proc/self/stat: {error}")),
+        };
+        let seconds = |ticks: u64| ticks as f64 / self.ticks_per_second;
+        let batch = &mut *round.batch;
+        for (mode, ticks) in [("user", stat.utime), ("system", stat.stime)] {
+            let name = "moonward.process.cpu.time";
+            batch.counter(name, &[("mode", mode)], Unit::SECONDS, seconds(ticks));
+        }
+        let resident = stat.rss.saturating_mul(self.page_bytes);
+        batch.gauge("moonward.process.memory.usage", &[], Unit::BYTES, resident);
+        let threads = u64::try_from(stat.num_threads).unwrap_or(0);
+        batch.gauge("moonward.process.threads", &[], THREADS, threads);
+        let name = "moonward.process.start_time";
+        batch.gauge(name, &[], Unit::SECONDS, seconds(stat.starttime));
+    }
+
+    fn store(&self, round: &mut Round<'_>) {
+        let status = self.store.status();
+        let batch = &mut *round.batch;
+        batch.gauge("moonward.store.series", &[], SERIES, status.series as u64);
+        batch.gauge(
+            "moonward.store.series.limit",
+            &[],
+            SERIES,
+            status.series_max as u64,
+        );
+        batch.counter("moonward.store.samples", &[], SAMPLES, status.samples);
+        batch.counter("moonward.store.refused", &[], SAMPLES, status.refused);
+        batch.counter("moonward.store.expired", &[], SERIES, status.expired);
+        batch.counter("moonward.store.cut", &[], SAMPLES, status.cut);
+    }
+}
+
+impl Collector for Own {
+    fn name(&self) -> &'static str {
+        "own"
+    }
+
+    fn collect(&mut self, round: &mut Round<'_>) {
+        self.parts(round);
+        self.process(round);
+        self.store(round);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::Root;
+    use crate::model::{Batch, Clock};
+    use crate::store::StoreLimits;
+    use crate::telemetry::{Room, Verdict};
+
+    #[test]
+    fn the_agent_sees_itself() {
+        let board = StatusBoard::new();
+        board
+            .part(Room::Probe, "block", Verdict::Unsupported("no BTF".into()))
+            .erred(2);
+        let store = Store::new(Clock::System, StoreLimits::default());
+        let (root, mut batch) = (Root::machine(), Batch::new());
+        let mut round = Round::new(&root, &mut batch, Clock::System.now());
+        Own::new(board, store.clone()).collect(&mut round);
+        assert_eq!(round.losses().0, 0, "{:?}", round.losses().1);
+        store.put("own", &batch, None);
+        let value = |series: &str| store.get(series).map(|reading| reading.value.to_string());
+        let block = |name: &str| {
+            value(&format!(
+                "moonward.part.{name}{{name=\"block\",room=\"probe\"}}"
+            ))
+        };
+        assert_eq!(block("verdict").as_deref(), Some("unsupported"));
+        assert_eq!(block("active").as_deref(), Some("0"));
+        assert_eq!(block("errors").as_deref(), Some("2"));
+        let resident: u64 = value("moonward.process.memory.usage")
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(resident > 1_000_000, "{resident}");
+    }
+}

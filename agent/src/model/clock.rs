@@ -1,0 +1,156 @@
+//! The two clocks: boot time for durations, wall time for people.
+//!
+//! `CLOCK_BOOTTIME` goes on in suspend and is not moved by anybody (clock_gettime(2)), so a TTL, a
+//! rate or a deadline is never early or late after a suspend or a clock step. It is also the same
+//! clock for every process of one boot, which is what lets a snapshot be read back.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds since boot, suspend included (`CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The time from `earlier` until here; zero when `earlier` is in fact later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanoseconds))
+    }
+}
+
+impl Sub<Duration> for Moment {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanoseconds))
+    }
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z (`CLOCK_REALTIME`), for output only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wall(pub u64);
+
+impl Wall {
+    /// Whole seconds since 1970, as `time(2)` gives them.
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+}
+
+/// Where a room takes its time from: the kernel, or a test's hand.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The kernel's clocks.
+    #[default]
+    System,
+    /// A clock that stands still until a test moves it.
+    Manual(std::sync::Arc<ManualClock>),
+}
+
+/// A clock that a test moves.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    nanoseconds: std::sync::atomic::AtomicU64,
+}
+
+impl ManualClock {
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds
+            .fetch_add(nanoseconds, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn read(&self) -> u64 {
+        self.nanoseconds.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+impl Clock {
+    /// A clock that stands still, and the hand that moves it.
+    pub fn manual() -> (Self, std::sync::Arc<ManualClock>) {
+        let hand = std::sync::Arc::new(ManualClock::default());
+        (Self::Manual(std::sync::Arc::clone(&hand)), hand)
+    }
+
+    /// Now, on the boot clock.
+    pub fn now(&self) -> Moment {
+        match self {
+            Self::System => Moment(nanoseconds(ClockId::Boottime)),
+            Self::Manual(hand) => Moment(hand.read()),
+        }
+    }
+
+    /// Now, on the wall.
+    pub fn wall(&self) -> Wall {
+        match self {
+            Self::System => Wall(nanoseconds(ClockId::Realtime)),
+            Self::Manual(hand) => Wall(hand.read()),
+        }
+    }
+
+    /// The wall time at which `moment` was or will be, as the clocks stand now.
+    pub fn wall_at(&self, moment: Moment) -> Wall {
+        let (now, wall) = (self.now().0, self.wall().0);
+        if moment.0 >= now {
+            Wall(wall.saturating_add(moment.0 - now))
+        } else {
+            Wall(wall.saturating_sub(now - moment.0))
+        }
+    }
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_time_goes_forward() {
+        let clock = Clock::System;
+        let first = clock.now();
+        assert!(first.0 > 0);
+        assert!(clock.now() >= first);
+    }
+
+    #[test]
+    fn a_manual_clock_stands_until_moved() {
+        let (clock, hand) = Clock::manual();
+        let start = clock.now();
+        assert_eq!(clock.now(), start);
+        hand.advance(Duration::from_secs(3));
+        assert_eq!(clock.now().since(start), Duration::from_secs(3));
+        assert_eq!(start.since(clock.now()), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_past_moment_has_an_earlier_wall_time() {
+        let clock = Clock::System;
+        let minute_ago = clock.now() - Duration::from_mins(1);
+        let difference = clock.wall().0 - clock.wall_at(minute_ago).0;
+        assert!(
+            difference.abs_diff(60_000_000_000) < 1_000_000_000,
+            "{difference}"
+        );
+    }
+}

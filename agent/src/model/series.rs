@@ -1,0 +1,415 @@
+//! The identity of what is measured: a name plus sorted tags, kept as one text.
+//!
+//! The text form is `name` or `name{tag="value",other="value"}` with the tags sorted by name;
+//! in values `\`, `"` and newline are written `\\`, `\"` and `\n`. One text means one allocation
+//! per series, one comparison per look-up, and a form that people can type.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Why a text or a name with tags is not a series.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SeriesError {
+    /// Nothing to identify.
+    #[error("a series needs a name")]
+    Empty,
+    /// Over [`Series::TEXT_MAX`] bytes.
+    #[error("the series is {0} bytes long; at most {max} are allowed", max = Series::TEXT_MAX)]
+    TooLong(usize),
+    /// A control character in the name or in a tag's name.
+    #[error("a name holds the control character {0:?}")]
+    ControlCharacter(char),
+    /// A tag's name is empty or not `A-Z a-z 0-9 _ . -`.
+    #[error("{0:?} is not a tag name; use letters, digits, '_', '.' and '-'")]
+    TagName(String),
+    /// Two tags with one name.
+    #[error("the tag {0:?} is given twice")]
+    TagTwice(String),
+    /// More than [`Series::TAGS_MAX`] tags.
+    #[error("{0} tags are given; at most {max} are allowed", max = Series::TAGS_MAX)]
+    TooManyTags(usize),
+    /// The braces or quotes do not close, or something follows them.
+    #[error("the tags of {0:?} do not read as {{tag=\"value\",...}}")]
+    Syntax(String),
+}
+
+/// The identity of a measurement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Series {
+    text: Arc<str>,
+}
+
+impl Series {
+    /// The longest text of a series in bytes. Kernel names and mount points are far below; a
+    /// plugin that builds keys from its input is stopped here.
+    pub const TEXT_MAX: usize = 1024;
+
+    /// The most tags that one series can have.
+    pub const TAGS_MAX: usize = 16;
+
+    /// A series from its name and tags, which may come in any order.
+    pub fn new(name: &str, tags: &[(&str, &str)]) -> Result<Self, SeriesError> {
+        let mut text = String::with_capacity(name.len() + tags.len() * 24);
+        write_series(&mut text, name, tags)?;
+        Ok(Self { text: text.into() })
+    }
+
+    /// Reads a series as people type it: tags in any order, quotes optional around simple values.
+    ///
+    /// A name may hold any printable character, braces too (`system.disk.utilization[/]`): only a
+    /// text that ends in `}` and has a `{` is read as name and tags.
+    pub fn parse(text: &str) -> Result<Self, SeriesError> {
+        let text = text.trim();
+        if text.len() > Self::TEXT_MAX {
+            return Err(SeriesError::TooLong(text.len()));
+        }
+        let Some((name, tags)) = split(text) else {
+            return Self::new(text, &[]);
+        };
+        let tags = read_tags(tags).ok_or_else(|| SeriesError::Syntax(text.to_owned()))?;
+        let tags: Vec<(&str, &str)> = tags
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+            .collect();
+        Self::new(name, &tags)
+    }
+
+    /// The whole identity as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The same identity, borrowed.
+    pub fn as_ref(&self) -> SeriesRef<'_> {
+        SeriesRef { text: &self.text }
+    }
+
+    /// The name without the tags.
+    pub fn name(&self) -> &str {
+        self.as_ref().name()
+    }
+
+    /// The tags, sorted by name.
+    pub fn tags(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        self.as_ref().tags()
+    }
+
+    /// The value of one tag.
+    pub fn tag(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.as_ref().tag(name)
+    }
+}
+
+impl Borrow<str> for Series {
+    fn borrow(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// A series that somebody else keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesRef<'a> {
+    text: &'a str,
+}
+
+impl<'a> SeriesRef<'a> {
+    /// Wraps a text that [`write_series`] has written.
+    pub(super) fn written(text: &'a str) -> Self {
+        Self { text }
+    }
+
+    /// The whole identity as text.
+    pub fn as_str(self) -> &'a str {
+        self.text
+    }
+
+    /// The name without the tags.
+    pub fn name(self) -> &'a str {
+        split(self.text).map_or(self.text, |(name, _)| name)
+    }
+
+    /// The tags, sorted by name.
+    pub fn tags(self) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+        split(self.text)
+            .and_then(|(_, tags)| read_tags(tags))
+            .unwrap_or_default()
+    }
+
+    /// The value of one tag.
+    pub fn tag(self, name: &str) -> Option<Cow<'a, str>> {
+        self.tags()
+            .into_iter()
+            .find(|(tag, _)| tag == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The same identity, kept.
+    pub fn to_series(self) -> Series {
+        Series {
+            text: self.text.into(),
+        }
+    }
+}
+
+/// Appends the text form to `text`; on an error `text` is as it was.
+pub(super) fn write_series(
+    text: &mut String,
+    name: &str,
+    tags: &[(&str, &str)],
+) -> Result<(), SeriesError> {
+    let start = text.len();
+    let result = try_write_series(text, start, name, tags);
+    if result.is_err() {
+        text.truncate(start);
+    }
+    result
+}
+
+fn try_write_series(
+    text: &mut String,
+    start: usize,
+    name: &str,
+    tags: &[(&str, &str)],
+) -> Result<(), SeriesError> {
+    if name.is_empty() {
+        return Err(SeriesError::Empty);
+    }
+    if let Some(control) = name.chars().find(|character| character.is_control()) {
+        return Err(SeriesError::ControlCharacter(control));
+    }
+    if name.len() > Series::TEXT_MAX {
+        return Err(SeriesError::TooLong(name.len()));
+    }
+    if tags.len() > Series::TAGS_MAX {
+        return Err(SeriesError::TooManyTags(tags.len()));
+    }
+    text.push_str(name);
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let mut order = [0_usize; Series::TAGS_MAX];
+    for (slot, index) in order.iter_mut().zip(0..tags.len()) {
+        *slot = index;
+    }
+    let order = order.get_mut(..tags.len()).unwrap_or_default();
+    // Collectors give their tags sorted; then this is one pass of comparisons.
+    order.sort_unstable_by_key(|index| tags.get(*index).map(|(tag, _)| *tag));
+    let mut previous: Option<&str> = None;
+    let mut separator = '{';
+    for (tag, value) in order.iter().filter_map(|index| tags.get(*index)) {
+        if !is_tag_name(tag) {
+            return Err(SeriesError::TagName((*tag).to_owned()));
+        }
+        if previous == Some(tag) {
+            return Err(SeriesError::TagTwice((*tag).to_owned()));
+        }
+        previous = Some(tag);
+        text.push(separator);
+        separator = ',';
+        text.push_str(tag);
+        text.push_str("=\"");
+        write_escaped(text, value);
+        text.push('"');
+    }
+    text.push('}');
+    let length = text.len() - start;
+    if length > Series::TEXT_MAX {
+        return Err(SeriesError::TooLong(length));
+    }
+    Ok(())
+}
+
+fn is_tag_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+fn write_escaped(text: &mut String, value: &str) {
+    if !value
+        .bytes()
+        .any(|byte| byte.is_ascii_control() || matches!(byte, b'"' | b'\\'))
+    {
+        text.push_str(value);
+        return;
+    }
+    for character in value.chars() {
+        match character {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            control if control.is_control() => text.push('\u{fffd}'),
+            plain => text.push(plain),
+        }
+    }
+}
+
+/// Name and inside of the braces, if the text has both.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_once('{')?;
+    let tags = rest.strip_suffix('}')?;
+    (!name.is_empty() && tags.contains('=')).then_some((name, tags))
+}
+
+/// Reads `tag="value",tag=value`; `None` when it is not of that shape.
+fn read_tags(text: &str) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+    let mut tags = Vec::with_capacity(4);
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=')?;
+        let (value, after) = read_value(after)?;
+        tags.push((Cow::Borrowed(name.trim()), value));
+        rest = after.trim_start();
+        if let Some(next) = rest.strip_prefix(',') {
+            rest = next.trim_start();
+        } else if !rest.is_empty() {
+            return None;
+        }
+    }
+    Some(tags)
+}
+
+/// One value and what follows it.
+fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(',').unwrap_or(text.len());
+        let (value, rest) = text.split_at_checked(end)?;
+        return Some((Cow::Borrowed(value.trim()), rest));
+    };
+    let simple = quoted.find(['"', '\\'])?;
+    let (value, rest) = quoted.split_at_checked(simple)?;
+    if let Some(rest) = rest.strip_prefix('"') {
+        return Some((Cow::Borrowed(value), rest));
+    }
+    let mut owned = String::from(value);
+    let mut characters = rest.char_indices();
+    while let Some((index, character)) = characters.next() {
+        match character {
+            '"' => return Some((Cow::Owned(owned), rest.get(index + 1..)?)),
+            '\\' => match characters.next()?.1 {
+                'n' => owned.push('\n'),
+                other => owned.push(other),
+            },
+            plain => owned.push(plain),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn tags_are_sorted_whatever_their_order() {
+        let one = Series::new(
+            "system.disk.io",
+            &[("direction", "read"), ("device", "vda")],
+        );
+        let two = Series::new(
+            "system.disk.io",
+            &[("device", "vda"), ("direction", "read")],
+        );
+        assert_eq!(one, two);
+        assert_eq!(
+            one.unwrap().as_str(),
+            "system.disk.io{device=\"vda\",direction=\"read\"}"
+        );
+    }
+
+    #[test]
+    fn people_may_leave_out_quotes_and_order() {
+        let typed = Series::parse(" system.disk.io{direction=read, device=vda} ").unwrap();
+        assert_eq!(
+            typed.as_str(),
+            "system.disk.io{device=\"vda\",direction=\"read\"}"
+        );
+        assert_eq!(typed.name(), "system.disk.io");
+        assert_eq!(typed.tag("device").as_deref(), Some("vda"));
+        assert_eq!(typed.tag("absent"), None);
+    }
+
+    #[test]
+    fn old_keys_with_brackets_are_names() {
+        for key in [
+            "system.disk.utilization[/]",
+            "a{b",
+            "a}",
+            "x{}",
+            "with spaces",
+        ] {
+            let series = Series::parse(key).unwrap();
+            assert_eq!(series.name(), key);
+            assert!(series.tags().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_no_series_says_why() {
+        assert_eq!(Series::parse(""), Err(SeriesError::Empty));
+        assert_eq!(
+            Series::parse("a{b=\"c}"),
+            Err(SeriesError::Syntax("a{b=\"c}".into()))
+        );
+        assert_eq!(
+            Series::new("a\nb", &[]),
+            Err(SeriesError::ControlCharacter('\n'))
+        );
+        assert_eq!(
+            Series::new("a", &[("b", "1"), ("b", "2")]),
+            Err(SeriesError::TagTwice("b".into()))
+        );
+        assert_eq!(
+            Series::new("a", &[("b c", "1")]),
+            Err(SeriesError::TagName("b c".into()))
+        );
+        assert_eq!(
+            Series::new(&"x".repeat(1025), &[]),
+            Err(SeriesError::TooLong(1025))
+        );
+        assert_eq!(
+            Series::new("a", &[("value", "x".repeat(1100).as_str())]),
+            Err(SeriesError::TooLong(1111))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            name in "[a-z.\\[\\]/]{1,20}",
+            tags in proptest::collection::btree_map("[a-z_.]{1,8}", "[ -~\\n\\\\\"é,=}{]{0,12}", 0..5),
+        ) {
+            let pairs: Vec<(&str, &str)> =
+                tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let series = Series::new(&name, &pairs).unwrap();
+            let read: Vec<(String, String)> = series
+                .tags()
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect();
+            let expected: Vec<(String, String)> = tags.clone().into_iter().collect();
+            prop_assert_eq!(read, expected);
+            prop_assert_eq!(series.name(), name.as_str());
+            prop_assert_eq!(Series::parse(series.as_str()).unwrap(), series);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,60}") {
+            if let Ok(series) = Series::parse(&text) {
+                prop_assert!(series.tags().len() <= Series::TAGS_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Answers when asked: the doors of the service.
+
+pub mod zabbix;
