@@ -6,7 +6,9 @@
 
 pub mod app;
 pub mod collect;
+pub mod config;
 pub mod model;
+pub mod probe;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

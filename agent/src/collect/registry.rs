@@ -10,5 +10,15 @@ pub fn all() -> Vec<Box<dyn Collector>> {
         Box::new(super::network::Network::new()),
         Box::new(super::process::Process::new()),
         Box::new(super::sockets::Sockets::new()),
+        Box::new(super::cpu::Cpu::default()),
+        Box::new(super::limits::Limits),
+        Box::new(super::load::Load),
+        Box::new(super::memory::Memory::default()),
+        Box::new(super::numa::Numa::default()),
+        Box::new(super::pressure::Pressure::default()),
+        Box::new(super::temperature::Temperature::default()),
+        Box::new(super::uptime::Uptime),
+        Box::new(super::users::Users::default()),
+        Box::new(super::vmstat::VmStat::default()),
     ]
 }
