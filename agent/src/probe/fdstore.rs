@@ -77,14 +77,15 @@ impl Store {
                 .any(|kind| name.starts_with(kind));
             if !ours {
                 others.push((name, descriptor));
-            } else if store
-                .descriptors
-                .insert(name.clone(), descriptor)
-                .is_some()
+            } else if store.obsolete.contains(&name)
+                || store.descriptors.remove(&name).is_some()
             {
                 // Two of one name: no telling which is which, so neither is used.
-                store.descriptors.remove(&name);
-                store.obsolete.push(name);
+                if !store.obsolete.contains(&name) {
+                    store.obsolete.push(name);
+                }
+            } else {
+                store.descriptors.insert(name, descriptor);
             }
         }
         (store, others)
@@ -193,6 +194,7 @@ mod tests {
     #[test]
     fn names_that_come_twice_are_not_used() {
         let (store, _) = Store::new(vec![
+            ("map.a".into(), descriptor()),
             ("map.a".into(), descriptor()),
             ("map.a".into(), descriptor()),
         ]);
