@@ -24,7 +24,7 @@ use moonward::model::{Batch, Clock};
 type Values = BTreeMap<String, f64>;
 
 fn collector(name: &str) -> Box<dyn Collector> {
-    registry::all()
+    registry::all(true)
         .into_iter()
         .find(|collector| collector.name() == name)
         .unwrap()
@@ -74,7 +74,7 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn every_collector_gives_samples_or_says_what_is_absent() {
-    for mut collector in registry::all() {
+    for mut collector in registry::all(true) {
         let root = Root::machine();
         let mut batch = Batch::new();
         let mut round = Round::new(&root, &mut batch, Clock::System.now());

@@ -88,7 +88,10 @@ fn compare<const N: usize>(
     for (index, name) in names.iter().enumerate() {
         let least = inner[1][index] - inner[0][index];
         let most = outer[1][index] - outer[0][index];
-        println!("{name}: {} (the kernel says {least} to {most})", found[index]);
+        println!(
+            "{name}: {} (the kernel says {least} to {most})",
+            found[index]
+        );
         assert!(
             least <= found[index] && found[index] <= most,
             "{name}: {} is not in {least}..={most}",
@@ -363,7 +366,9 @@ fn short_lived_processes_are_counted() {
     let before = samples(&mut probes, Object::Process);
     let size: usize = 1 << 20;
     for _ in 0..20 {
-        assert!(shell(&format!("head -c {size} /dev/zero | cat > /dev/null")));
+        assert!(shell(&format!(
+            "head -c {size} /dev/zero | cat > /dev/null"
+        )));
     }
     let after = samples(&mut probes, Object::Process);
     let delta = |parts: &[&str]| sum(&after, parts) - sum(&before, parts);

@@ -139,19 +139,14 @@ fn push(batch: &mut Batch, record: &Record, parts: Parts) {
             SKIPPED_NO_SEGMENTS => "no_segment_count",
             _ => "other",
         };
-        batch.counter(
-            "system.tcp.skipped",
-            &[("reason", reason)],
-            SAMPLES,
-            count,
-        );
+        batch.counter("system.tcp.skipped", &[("reason", reason)], SAMPLES, count);
     }
 }
 
 fn states(batch: &mut Batch, family: &Family, network: (&str, &str)) {
     // A connect that ended before its SYN was sent is none for the kernel's ActiveOpens.
-    let connects = transition(family, CLOSE, SYN_SENT)
-        .saturating_sub(failure(family, FAILURE_NOT_SENT));
+    let connects =
+        transition(family, CLOSE, SYN_SENT).saturating_sub(failure(family, FAILURE_NOT_SENT));
     let accepts = transition(family, LISTEN, SYN_RECV);
     for (kind, count) in [("connect", connects), ("accept", accepts)] {
         let tags = [network, ("type", kind)];
