@@ -78,6 +78,18 @@ impl LogLevel {
     }
 }
 
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
 /// `[collect]`: the collectors that read the kernel's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectConfig {
