@@ -180,6 +180,10 @@ pub struct UnitConfig {
 
 /// `[probe]`: the programs in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one switch per program, as in the file"
+)]
 pub struct ProbeConfig {
     /// Whether any program is loaded. Default: true.
     pub enabled: bool,
