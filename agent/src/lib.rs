@@ -7,7 +7,9 @@
 pub mod app;
 pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod model;
+pub mod probe;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -3,4 +3,7 @@
 //! This room knows all the others and none of them knows it.
 
 pub mod listeners;
+pub mod notify;
+pub mod privileges;
 pub mod supervisor;
+pub mod watchdog;
