@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(bucket_of(HIGHEST - 1), BUCKETS - 2);
         assert_eq!(bucket_of(HIGHEST), BUCKETS - 1);
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
-        assert!(LOWEST < 1_100 && HIGHEST > 64_000_000_000);
+        assert_eq!((LOWEST, HIGHEST), (1_024, 68_719_476_736));
     }
 
     #[test]
