@@ -491,6 +491,77 @@ fn counters_go_on_after_a_restart() {
     );
 }
 
+/// A listener that accepts nobody drops SYNs once its queue is full; they are sent again after a
+/// second.
+#[test]
+fn retransmits_are_those_of_snmp() {
+    let _alone = alone();
+    let Some(mut probes) = load(only(Object::Tcp)) else {
+        return;
+    };
+    repeat(|| compare_retransmits(&mut probes));
+}
+
+fn compare_retransmits(probes: &mut Probes) -> bool {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let open = || socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+    let listener = open();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    bind(&listener, &any).unwrap();
+    listen(&listener, 1).unwrap();
+    let server: SocketAddr = rustix::net::getsockname(&listener)
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let outer_before = snmp();
+    let before = samples(probes, Object::Tcp);
+    let inner_before = snmp();
+    let clients: Vec<OwnedFd> = (0..8)
+        .map(|_| {
+            let client = open();
+            assert_eq!(
+                connect(&client, &server),
+                Err(rustix::io::Errno::INPROGRESS)
+            );
+            client
+        })
+        .collect();
+    let deadline = Clock::System.now() + std::time::Duration::from_secs(20);
+    while snmp()[3] < inner_before[3] + 4.0 {
+        assert!(Clock::System.now() < deadline, "nothing was sent again");
+        // Waits without work: nobody ever writes to the listener's peers.
+        let mut wait = [rustix::event::PollFd::new(
+            &clients[7],
+            rustix::event::PollFlags::IN,
+        )];
+        let timeout = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 50_000_000,
+        };
+        rustix::event::poll(&mut wait, Some(&timeout)).unwrap();
+    }
+    // Only now do the sockets go, so that no more is under way.
+    drop((clients, listener));
+    let inner_after = snmp();
+    let after = samples(probes, Object::Tcp);
+    let outer_after = snmp();
+    let again =
+        sum(&after, &["system.tcp.retransmits"]) - sum(&before, &["system.tcp.retransmits"]);
+    let least = inner_after[3] - inner_before[3];
+    let most = outer_after[3] - outer_before[3];
+    println!("RetransSegs: {again} (the kernel says {least} to {most})");
+    again >= 4.0 && least <= again && again <= most
+}
+
+/// Major and minor version.
+fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_str().unwrap();
+    let mut parts = release.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap(), parts.next().unwrap())
+}
+
 #[test]
 fn reading_needs_no_capability() {
     let _alone = alone();
@@ -511,6 +582,13 @@ fn reading_needs_no_capability() {
         }
         let left = caps::read(None, caps::CapSet::Permitted).unwrap();
         assert!(left.is_empty(), "{left:?}");
+        let refused = probes
+            .read(Object::Tcp, &mut Batch::new())
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+        if refused && kernel() < (5, 19) {
+            println!("skipped: before Linux 5.19 reading a map needs CAP_BPF as well");
+            return;
+        }
         for object in Object::ALL {
             assert!(!samples(&mut probes, object).is_empty(), "{object:?}");
         }

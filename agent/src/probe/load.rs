@@ -378,7 +378,7 @@ mod tests {
                 continue;
             };
             for setting in offsets::resolve(&btf, object.as_str()).settings.keys() {
-                let symbol = format!("\0{setting}\0");
+                let symbol = format!("{setting}\0");
                 assert!(
                     bytes
                         .windows(symbol.len())
