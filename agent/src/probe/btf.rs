@@ -64,7 +64,9 @@ pub enum Missing {
         member: String,
     },
     /// A member has a width that the program cannot load.
-    #[error("struct {structure} has a member {member} of {found} bits on this kernel, not {wanted}")]
+    #[error(
+        "struct {structure} has a member {member} of {found} bits on this kernel, not {wanted}"
+    )]
     Width {
         /// The structure.
         structure: String,
@@ -79,7 +81,9 @@ pub enum Missing {
     #[error("this kernel has no tracepoint {0}")]
     Tracepoint(String),
     /// A tracepoint has other arguments than the program reads.
-    #[error("the tracepoint {tracepoint} has the arguments ({found}) on this kernel, not ({wanted})")]
+    #[error(
+        "the tracepoint {tracepoint} has the arguments ({found}) on this kernel, not ({wanted})"
+    )]
     Arguments {
         /// The tracepoint.
         tracepoint: String,
@@ -414,9 +418,7 @@ impl<'a> Btf<'a> {
     }
 
     fn prototype(&self, name: &str) -> Option<Vec<Argument>> {
-        let id = *self
-            .typedefs
-            .get(format!("btf_trace_{name}").as_bytes())?;
+        let id = *self.typedefs.get(format!("btf_trace_{name}").as_bytes())?;
         let pointer = self.resolve(id)?;
         if pointer.kind != Kind::Pointer {
             return None;

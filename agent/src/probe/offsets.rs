@@ -119,7 +119,12 @@ const TCP_SEGMENTS_OUT: &[Need] = &[Need("TCP_SEGMENTS_OUT", "tcp_sock", "segs_o
 const PROCESS: &[Need] = &[
     Need("TASK_READ_STORAGE", "task_struct", "ioac.read_bytes", 64),
     Need("TASK_WRITE_STORAGE", "task_struct", "ioac.write_bytes", 64),
-    Need("TASK_CANCELLED", "task_struct", "ioac.cancelled_write_bytes", 64),
+    Need(
+        "TASK_CANCELLED",
+        "task_struct",
+        "ioac.cancelled_write_bytes",
+        64,
+    ),
 ];
 const PROCESS_FLAGS: &[Need] = &[Need("TASK_FLAGS", "task_struct", "flags", 32)];
 const PROCESS_CALLS: &[Need] = &[
@@ -164,13 +169,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    fn require(
-        &mut self,
-        btf: &Btf<'_>,
-        programs: &[&'static str],
-        needs: &[Need],
-        hint: &str,
-    ) {
+    fn require(&mut self, btf: &Btf<'_>, programs: &[&'static str], needs: &[Need], hint: &str) {
         if let Err(missing) = self.find(btf, needs) {
             for program in programs {
                 self.unsupported
@@ -224,7 +223,9 @@ pub fn resolve(btf: &Btf<'_>, object: &str) -> Resolved {
         if let Hook::Tracepoint(name, wanted) = program.hook
             && let Err(missing) = check_arguments(btf, name, wanted)
         {
-            resolved.unsupported.insert(program.name, missing.to_string());
+            resolved
+                .unsupported
+                .insert(program.name, missing.to_string());
         }
     }
     match object {
@@ -276,7 +277,11 @@ fn block(btf: &Btf<'_>, resolved: &mut Resolved) {
     resolved
         .settings
         .insert("DISK_VIA_QUEUE", u64::from(via_queue));
-    let path = if via_queue { BLOCK_VIA_QUEUE } else { BLOCK_DIRECT };
+    let path = if via_queue {
+        BLOCK_VIA_QUEUE
+    } else {
+        BLOCK_DIRECT
+    };
     resolved.require(btf, &[PROGRAM], path, "");
     resolved.optional(
         btf,
