@@ -6,7 +6,6 @@
 //! into a buffer that is kept. Reading through a held descriptor needs no capability from Linux
 //! 5.19 on (before, CAP_BPF where `unprivileged_bpf_disabled` is set).
 
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -53,8 +52,8 @@ unsafe impl Record for tcp::Record {}
 unsafe impl Record for process::Exited {}
 // SAFETY: u64 alone.
 unsafe impl Record for process::Walk {}
-// SAFETY: the number itself.
-unsafe impl Record for u64 {}
+// SAFETY: u64 alone.
+unsafe impl Record for process::Io {}
 // SAFETY: the number itself.
 unsafe impl Record for u32 {}
 
@@ -140,7 +139,7 @@ pub(super) struct ProgramInfo {
     created_by: u32,
     map_count: u32,
     maps: u64,
-    pub(super) name: [u8; 16],
+    name: [u8; 16],
     ifindex: u32,
     bits: u32,
     netns_device: u64,
@@ -433,12 +432,4 @@ impl<K, V> AsFd for Map<K, V> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
-}
-
-/// The text of a name that the kernel pads with zeros.
-pub(super) fn name_of(name: &[u8; 16]) -> &str {
-    CStr::from_bytes_until_nul(name)
-        .ok()
-        .and_then(|name| name.to_str().ok())
-        .unwrap_or_default()
 }

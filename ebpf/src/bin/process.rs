@@ -61,6 +61,10 @@ const PF_EXITING: u32 = 0x4;
 static EXITED: PerCpuArray<Exited> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
+/// The last totals that the reader gave out; no program touches them. Here, because a map
+/// outlives the reader.
+#[map]
+static HELD: Array<Io> = Array::with_max_entries(1, 0);
 
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
