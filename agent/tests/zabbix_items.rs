@@ -46,7 +46,7 @@ impl Machine {
             store,
             items,
             door,
-            collectors: registry::all(),
+            collectors: registry::all(true),
         };
         machine.collect();
         machine
