@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use moonward::collect::filesystem::Ignored;
 use moonward::collect::{Collector, Root, Round, registry};
 use moonward::model::{Batch, Clock};
 use moonward::serve::zabbix::access::AllowList;
@@ -46,7 +47,7 @@ impl Machine {
             store,
             items,
             door,
-            collectors: registry::all(true),
+            collectors: registry::all(Ignored::default(), true),
         };
         machine.collect();
         machine

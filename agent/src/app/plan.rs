@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::probing::{self, SharedProbes};
+use crate::collect::filesystem::Ignored;
 use crate::collect::own::Own;
 use crate::collect::unit::{Selection, UnitWatch};
 use crate::collect::{Root, Schedule, Timetable, registry};
@@ -29,6 +30,13 @@ pub fn timetable(config: &CollectConfig) -> Timetable {
     }
 }
 
+fn ignored(config: &CollectConfig) -> Ignored {
+    Ignored::new(
+        &config.filesystem.ignore_types,
+        &config.filesystem.ignore_mountpoints,
+    )
+}
+
 /// The schedule with every collector and probe reader on it.
 pub fn schedule(
     config: &Config,
@@ -39,7 +47,7 @@ pub fn schedule(
     let timetable = timetable(&config.collect);
     let mut schedule = Schedule::new(Root::machine(), store.clone(), board.clone(), timetable);
     let process_io = !probing::counts_process_io(probes);
-    for collector in registry::all(process_io) {
+    for collector in registry::all(ignored(&config.collect), process_io) {
         schedule.add(Room::Collector, collector);
     }
     schedule.add(

@@ -44,7 +44,7 @@ fn nothing_at_all_is_the_default() {
 #[test]
 fn later_files_win_key_by_key() {
     let config = parse(&[
-        "[collect]\ninterval = \"30s\"\n[collect.disk]\npartitions = true\ninterval = \"1m\"",
+        "[collect]\ninterval = \"30s\"\n[collect.disk]\nenabled = false\ninterval = \"1m\"",
         "[collect.disk]\ninterval = \"5s\"\n[agent]\nhostname = \"db1\"",
     ])
     .unwrap();
@@ -61,7 +61,7 @@ fn later_files_win_key_by_key() {
         config.collect.collector("of a plugin").interval,
         Duration::from_secs(30)
     );
-    assert!(config.collect.disk.partitions);
+    assert!(!config.collect.collector("disk").enabled);
     assert_eq!(config.zabbix.hostname, "db1");
 }
 
@@ -78,7 +78,7 @@ interval = "10s"
 interval = "10 parsecs"
 
 [collect.disk]
-partitions = "yes"
+enabled = "yes"
 
 [store]
 max_series = 5
@@ -100,7 +100,7 @@ interval = "5s"
         "0.toml:9:12: collect.interval: found \"10 parsecs\", expected a duration from \"100ms\" \
          to \"1d\", such as \"10s\" or \"1h30m\": \"parsecs\" is no unit of time: w, d, h, m, s, \
          ms, us",
-        "0.toml:12:14: collect.disk.partitions: found \"yes\", expected true or false",
+        "0.toml:12:11: collect.disk.enabled: found \"yes\", expected true or false",
         "0.toml:15:14: store.max_series: found 5, expected a whole number from 100 to 10000000",
         "0.toml:16:7: store.ttl: found 300, expected a duration from \"1s\" to \"30d\", such as \
          \"10s\" or \"1h30m\": a number is not quoted text",
