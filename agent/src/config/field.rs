@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::schema::Field;
 use super::types::LogLevel;
 use super::units;
+use crate::serve::zabbix::access::AllowList;
 
 /// What is wrong with a value.
 pub(super) struct Wrong {
@@ -53,9 +54,9 @@ impl<T> Field<T> {
                     .to_owned()
             }
             Self::Patterns(_) => format!("a list of at most {LIST_MAX} texts that are not empty"),
-            Self::Networks(_) => format!(
-                "a list of at most {LIST_MAX} addresses and networks, such as [\"127.0.0.1\", \
-                 \"10.0.0.0/8\"]"
+            Self::Peers(_) => format!(
+                "a list of at most {LIST_MAX} addresses, networks and host names, such as \
+                 [\"127.0.0.1\", \"10.0.0.0/8\", \"zabbix.example.com\"]"
             ),
         }
     }
@@ -126,8 +127,8 @@ impl<T> Field<T> {
                     text => Ok(text.to_owned()),
                 })?;
             }
-            Self::Networks(field) => {
-                *field(target) = self.list(value, &wrong, units::network)?;
+            Self::Peers(field) => {
+                *field(target) = self.list(value, &wrong, peer)?;
             }
         }
         Ok(())
@@ -180,15 +181,25 @@ impl<T> Field<T> {
                 let list: Vec<String> = field(target).iter().map(|text| quoted(text)).collect();
                 format!("[{}]", list.join(", "))
             }
-            Self::Networks(field) => {
-                let list: Vec<String> = field(target)
-                    .iter()
-                    .map(|network| quoted(&units::show_network(network)))
-                    .collect();
+            Self::Peers(field) => {
+                let list: Vec<String> = field(target).iter().map(|peer| quoted(peer)).collect();
                 format!("[{}]", list.join(", "))
             }
         }
     }
+}
+
+/// An entry of an allow-list, as the Zabbix door reads it.
+fn peer(text: &str) -> Result<String, String> {
+    AllowList::from_entries([text])
+        .map(|_| text.trim().to_owned())
+        .map_err(|errors| {
+            errors
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ")
+        })
 }
 
 fn within<V: PartialOrd + Copy>(value: V, least: V, most: V) -> Option<V> {

@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::types::{CollectorConfig, Config, LogLevel};
 
 /// A table of the file and the keys it may have.
@@ -51,7 +49,7 @@ pub(super) enum Field<T> {
     /// Address and port, or `"off"`.
     OptionalAddress(fn(&mut T) -> &mut Option<SocketAddr>),
     Patterns(fn(&mut T) -> &mut Vec<String>),
-    Networks(fn(&mut T) -> &mut Vec<IpNet>),
+    Peers(fn(&mut T) -> &mut Vec<String>),
 }
 
 const fn live<T>(name: &'static str, field: Field<T>) -> Key<T> {
@@ -172,17 +170,9 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "zabbix",
         keys: &[
             restart("listen", Field::OptionalAddress(|to| &mut to.zabbix.listen)),
-            live("server", Field::Networks(|to| &mut to.zabbix.server)),
-            live("hostname", Field::Name(|to| &mut to.zabbix.hostname)),
-            live("metadata", Field::Text(|to| &mut to.zabbix.metadata)),
-            live(
-                "timeout",
-                Field::Duration(|to| &mut to.zabbix.timeout, SECOND, Duration::from_secs(30)),
-            ),
-            live(
-                "max_connections",
-                Field::Count(|to| &mut to.zabbix.max_connections, 1, 10_000),
-            ),
+            live("server", Field::Peers(|to| &mut to.zabbix.server)),
+            restart("hostname", Field::Name(|to| &mut to.zabbix.hostname)),
+            restart("metadata", Field::Text(|to| &mut to.zabbix.metadata)),
         ],
     },
     Section {

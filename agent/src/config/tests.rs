@@ -86,7 +86,7 @@ ttl = 300
 text_max = "64KB"
 
 [zabbix]
-server = ["127.0.0.1", "my-zabbix"]
+server = ["127.0.0.1", "my zabbix"]
 listen = "10050"
 interval = "5s"
 "#;
@@ -106,13 +106,14 @@ interval = "5s"
          \"10s\" or \"1h30m\": a number is not quoted text",
         "0.toml:17:12: store.text_max: found \"64KB\", expected a size from \"64B\" to \"1MiB\", \
          such as \"64KiB\": \"KB\" is no unit of size: B, KiB, MiB, GiB",
-        "0.toml:20:24: zabbix.server: found \"my-zabbix\" in the list, expected a list of at \
-         most 1000 addresses and networks, such as [\"127.0.0.1\", \"10.0.0.0/8\"]: it reads as \
-         neither (host names are not looked up)",
+        "0.toml:20:24: zabbix.server: found \"my zabbix\" in the list, expected a list of at \
+         most 1000 addresses, networks and host names, such as [\"127.0.0.1\", \"10.0.0.0/8\", \
+         \"zabbix.example.com\"]: \"my zabbix\" is neither an IP address, a network such as 10.0.0.0/8, nor a \
+         DNS name",
         "0.toml:21:10: zabbix.listen: found \"10050\", expected an address with a port, such as \
          \"127.0.0.1:10050\" or \"[::1]:10050\", or \"off\"",
         "0.toml:22:1: unknown key \"interval\" in [zabbix]; it belongs to [collect]; known are \
-         listen, server, hostname, metadata, timeout, max_connections",
+         listen, server, hostname, metadata",
         "1.toml:1:9: zalua: found 1, expected a table, written [zalua]",
         "1.toml:3:10: control.socket: found \"control.sock\", expected an absolute path",
         "1.toml:4:1: probe: found a list, expected a table, written [probe]",

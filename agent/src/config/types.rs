@@ -1,10 +1,8 @@
 //! The sections of the configuration, with their defaults.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-use ipnet::IpNet;
 
 use super::environment::Environment;
 use crate::collect::filesystem::{IGNORED_MOUNTPOINTS, IGNORED_TYPES};
@@ -230,16 +228,13 @@ pub struct ControlConfig {
 pub struct ZabbixConfig {
     /// The address that is listened on beside the sockets that systemd passes. Default: off.
     pub listen: Option<SocketAddr>,
-    /// Who may ask. Default: this host alone, `127.0.0.1` and `::1`.
-    pub server: Vec<IpNet>,
+    /// Who may ask: addresses, networks and host names. Default: this host alone, `127.0.0.1` and
+    /// `::1`.
+    pub server: Vec<String>,
     /// What `agent.hostname` answers. Default: `agent.hostname`.
     pub hostname: String,
     /// What `agent.hostmetadata` answers. Default: empty.
     pub metadata: String,
-    /// How long one request may take. 1 s to 30 s; default 3 s.
-    pub timeout: Duration,
-    /// The most connections at one time. 1 to 10,000; default 256.
-    pub max_connections: usize,
 }
 
 /// `[zalua]`: the socket of ZaLua's command line.
@@ -302,14 +297,9 @@ impl Config {
             },
             zabbix: ZabbixConfig {
                 listen: None,
-                server: vec![
-                    IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                    IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-                ],
+                server: texts(&["127.0.0.1", "::1"]),
                 hostname: environment.hostname.clone(),
                 metadata: String::new(),
-                timeout: Duration::from_secs(3),
-                max_connections: 256,
             },
             zalua: ZaluaConfig::default(),
             state: StateConfig {

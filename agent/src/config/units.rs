@@ -1,13 +1,10 @@
-//! Durations, sizes and networks as people write them, read and printed.
+//! Durations and sizes as people write them, read and printed.
 //!
 //! A number without a unit is refused: nobody should have to guess whether `10` means seconds or
 //! milliseconds.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::time::Duration;
-
-use ipnet::IpNet;
 
 /// The units of time with their nanoseconds, from the largest.
 const TIME: [(&str, u64); 7] = [
@@ -93,26 +90,6 @@ pub fn show_size(bytes: u64) -> String {
     format!("{}{unit}", bytes / factor)
 }
 
-/// Reads an address (`127.0.0.1`, `::1`) or a network (`10.0.0.0/8`, `fd00::/8`). Bits beyond the
-/// prefix are dropped.
-pub fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
-    }
-    text.parse::<IpNet>()
-        .map(|network| network.trunc())
-        .map_err(|_| "it reads as neither (host names are not looked up)".to_owned())
-}
-
-/// Prints a network in the form that [`network`] reads; a single address without its prefix.
-pub fn show_network(network: &IpNet) -> String {
-    if network.prefix_len() == network.max_prefix_len() {
-        network.addr().to_string()
-    } else {
-        network.to_string()
-    }
-}
-
 /// The digits at the start of `text` and what follows, without spaces around it.
 fn number(text: &str) -> Result<(u64, &str), String> {
     let end = text
@@ -196,22 +173,6 @@ mod tests {
         assert!(size("99999999999GiB").is_err());
     }
 
-    #[test]
-    fn networks_read_and_print() {
-        for (text, shown) in [
-            ("127.0.0.1", "127.0.0.1"),
-            ("::1", "::1"),
-            ("10.1.2.3/8", "10.0.0.0/8"),
-            ("fd00::/8", "fd00::/8"),
-            ("0.0.0.0/0", "0.0.0.0/0"),
-        ] {
-            assert_eq!(show_network(&network(text).unwrap()), shown);
-        }
-        for text in ["", "localhost", "10.0.0.0/33", "1.2.3", "10.0.0.0/8,::1"] {
-            assert!(network(text).is_err(), "{text}");
-        }
-    }
-
     proptest! {
         #[test]
         fn what_is_printed_reads_back(microseconds in 0_u64..u64::MAX / 1_000, bytes: u64) {
@@ -223,7 +184,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_readers_panic(text in "\\PC{0,40}", digits in "[0-9a-zA-Zµ ]{0,40}") {
             for text in [text, digits] {
-                let _read = (duration(&text).is_ok(), size(&text).is_ok(), network(&text).is_ok());
+                let _read = (duration(&text).is_ok(), size(&text).is_ok());
             }
         }
     }
