@@ -25,7 +25,7 @@ pub(super) fn show(service: &Service) {
 fn text(service: &Service) -> String {
     let socket = &service.control_path;
     let mut lines = vec![format!("\n  control socket  {socket}")];
-    for door in &service.zabbix.doors {
+    for door in service.zabbix.doors.iter() {
         lines.push(format!("  Zabbix          {}", door.address()));
     }
     for part in service.board.statuses() {

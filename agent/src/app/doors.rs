@@ -11,13 +11,13 @@ use std::sync::Arc;
 use super::listeners::{Inherited, ListenError, bind_tcp, bind_unix};
 use crate::collect::Root;
 use crate::config::{Config, ZabbixConfig};
-use crate::model::Clock;
+use crate::model::{Batch, Clock, Unit};
 use crate::serve::zabbix::access::AllowList;
 use crate::serve::zabbix::door::Door;
 use crate::serve::zabbix::items::{Identity, Items};
 use crate::store::Store;
 use crate::telemetry::log::chain;
-use crate::telemetry::{Room, StatusBoard, Verdict};
+use crate::telemetry::{Heartbeat, Part, Room, StatusBoard, Verdict};
 
 /// The port that Zabbix asks agents on.
 const ZABBIX_PORT: u16 = 10_050;
@@ -28,7 +28,7 @@ const ZABBIX: &str = "zabbix";
 
 /// Where the control socket came from.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub(super) struct ControlSocket {
     /// The socket.
     pub listener: UnixListener,
     /// Its path, for messages.
@@ -38,7 +38,10 @@ pub struct ControlSocket {
 }
 
 /// The control socket: systemd's, or one of our own.
-pub fn control(inherited: &mut Inherited, path: &Path) -> Result<ControlSocket, ListenError> {
+pub(super) fn control(
+    inherited: &mut Inherited,
+    path: &Path,
+) -> Result<ControlSocket, ListenError> {
     if let Some(listener) = inherited.unix(CONTROL)? {
         let path = listener
             .local_addr()
@@ -61,16 +64,18 @@ pub fn control(inherited: &mut Inherited, path: &Path) -> Result<ControlSocket, 
 
 /// The Zabbix doors that are open, and what they answer from.
 #[derive(Debug, Default)]
-pub struct Zabbix {
+pub(super) struct Zabbix {
     /// One per listening socket.
-    pub doors: Vec<Door>,
+    pub doors: Arc<[Door]>,
+    /// The sign of life of each door's thread.
+    pub hearts: Vec<Heartbeat>,
     /// What they answer from; absent when no door is open.
     pub items: Option<Arc<Items>>,
 }
 
 /// Opens the Zabbix doors: the sockets that systemd passed, the address that is configured, and,
 /// when the agent was started by hand and neither is there, loopback.
-pub fn zabbix(
+pub(super) fn zabbix(
     config: &ZabbixConfig,
     inherited: &mut Inherited,
     by_hand: bool,
@@ -108,10 +113,42 @@ pub fn zabbix(
     for problem in &problems {
         tracing::error!(door = ZABBIX, problem, "a Zabbix socket is not served");
     }
+    let heart = |_| Heartbeat::new("zabbix", store.clock().clone());
     Zabbix {
         items: (!doors.is_empty()).then_some(items),
-        doors,
+        hearts: doors.iter().map(heart).collect(),
+        doors: doors.into(),
     }
+}
+
+/// Brings what the doors have counted to their page, and as `moonward.zabbix.requests{result}` into
+/// the batch.
+pub(super) fn count(doors: &[Door], part: &Part, batch: &mut Batch) {
+    batch.clear();
+    let mut sums: Vec<(&'static str, u64)> = Vec::new();
+    for door in doors {
+        for (index, (name, number)) in door.counters().list().into_iter().enumerate() {
+            match sums.get_mut(index) {
+                Some((_, sum)) => *sum += number,
+                None => sums.push((name, number)),
+            }
+        }
+    }
+    let (mut answers, mut errors) = (0, 0);
+    for (name, sum) in sums {
+        let tags = [("result", name)];
+        batch.counter(
+            "moonward.zabbix.requests",
+            &tags,
+            Unit::new("{request}"),
+            sum,
+        );
+        match name {
+            "answered" | "not_supported" => answers += sum,
+            _ => errors += sum,
+        }
+    }
+    part.counted(answers, errors);
 }
 
 fn items(config: &ZabbixConfig, store: &Store) -> Items {
@@ -123,7 +160,7 @@ fn items(config: &ZabbixConfig, store: &Store) -> Items {
 }
 
 /// Who may ask, as the configuration says.
-pub fn allowed(config: &ZabbixConfig) -> AllowList {
+pub(super) fn allowed(config: &ZabbixConfig) -> AllowList {
     let entries: Vec<String> = config.server.iter().map(ToString::to_string).collect();
     // The configuration has read every entry already.
     AllowList::from_entries(entries.iter().map(String::as_str)).unwrap_or_default()
@@ -148,7 +185,7 @@ fn open_all(
 }
 
 /// The socket of ZaLua's clients, where the configuration or the command line asks for one.
-pub fn zalua(config: &Config, board: &StatusBoard) -> Option<UnixListener> {
+pub(super) fn zalua(config: &Config, board: &StatusBoard) -> Option<UnixListener> {
     let part = board.part(Room::Door, "zalua", Verdict::Off);
     let path = config.zalua.socket.as_deref()?;
     match bind_unix(path, 0o666) {

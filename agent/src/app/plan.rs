@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::telemetry::{Room, StatusBoard};
 
 /// The intervals and the collectors that are off.
-pub fn timetable(config: &CollectConfig) -> Timetable {
+pub(super) fn timetable(config: &CollectConfig) -> Timetable {
     let mut intervals = BTreeMap::new();
     let mut off = BTreeSet::new();
     for name in CollectConfig::NAMES {
@@ -38,7 +38,7 @@ fn ignored(config: &CollectConfig) -> Ignored {
 }
 
 /// The schedule with every collector and probe reader on it.
-pub fn schedule(
+pub(super) fn schedule(
     config: &Config,
     store: &Store,
     board: &StatusBoard,
@@ -60,9 +60,9 @@ pub fn schedule(
     schedule
 }
 
-/// The watch over systemd's units.
-pub fn unit_watch(config: &CollectConfig) -> UnitWatch {
-    UnitWatch {
+/// The watch over systemd's units; `None` when it is switched off.
+pub(super) fn unit_watch(config: &CollectConfig) -> Option<UnitWatch> {
+    config.collector("unit").enabled.then(|| UnitWatch {
         selection: Selection {
             patterns: config
                 .unit
@@ -74,5 +74,5 @@ pub fn unit_watch(config: &CollectConfig) -> UnitWatch {
         },
         interval: config.collector("unit").interval,
         ..UnitWatch::default()
-    }
+    })
 }

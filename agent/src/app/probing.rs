@@ -11,10 +11,10 @@ use crate::probe::{Config, Object, Probes};
 use crate::telemetry::{Room, StatusBoard, Verdict};
 
 /// The probes as the schedule's thread and the status board share them.
-pub type SharedProbes = Arc<Mutex<Probes>>;
+pub(super) type SharedProbes = Arc<Mutex<Probes>>;
 
 /// The probes that the configuration asks for.
-pub fn wanted(config: &ProbeConfig) -> Config {
+pub(super) fn wanted(config: &ProbeConfig) -> Config {
     Config {
         block: config.enabled && config.block,
         tcp: config.enabled && config.tcp,
@@ -23,7 +23,7 @@ pub fn wanted(config: &ProbeConfig) -> Config {
 }
 
 /// Shows every program and every object on the board.
-pub fn show(probes: &SharedProbes, board: &StatusBoard) {
+pub(super) fn show(probes: &SharedProbes, board: &StatusBoard) {
     let probes = probes.lock().unwrap_or_else(PoisonError::into_inner);
     for program in probes.verdicts() {
         let name = format!("{}.{}", program.object.as_str(), program.program);
@@ -58,7 +58,7 @@ fn verdict(probes: &Probes, object: Object) -> Verdict {
 }
 
 /// The readers of the objects that run in the kernel, for the schedule.
-pub fn readers(probes: &SharedProbes) -> Vec<Box<dyn Collector>> {
+pub(super) fn readers(probes: &SharedProbes) -> Vec<Box<dyn Collector>> {
     let objects = probes
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -75,7 +75,7 @@ pub fn readers(probes: &SharedProbes) -> Vec<Box<dyn Collector>> {
 }
 
 /// Whether the process probe counts the IO of all processes, so that the collector need not.
-pub fn counts_process_io(probes: &SharedProbes) -> bool {
+pub(super) fn counts_process_io(probes: &SharedProbes) -> bool {
     let probes = probes.lock().unwrap_or_else(PoisonError::into_inner);
     probes.objects().contains(&Object::Process)
 }

@@ -2,7 +2,7 @@
 
 use super::service::Service;
 use super::{doors, plan};
-use crate::config::difference;
+use crate::config::{Difference, difference};
 use crate::telemetry::log::chain;
 
 /// Reads the configuration again and takes over what can change while running. On mistakes the old
@@ -43,12 +43,12 @@ fn take_over(service: &mut Service) -> Result<Vec<String>, String> {
         service.log.set_level(service.config.agent.log_level.into());
     }
     if changes.touches("zabbix") {
-        for door in &service.zabbix.doors {
+        for door in service.zabbix.doors.iter() {
             door.set_allowed(doors::allowed(&service.config.zabbix));
         }
     }
     if changes.touches("collect") {
-        replan(service);
+        replan(service, &changes);
     }
     let needs_restart = changes.needs_restart();
     tracing::info!(
@@ -59,7 +59,18 @@ fn take_over(service: &mut Service) -> Result<Vec<String>, String> {
     Ok(needs_restart)
 }
 
-fn replan(service: &mut Service) {
+/// New intervals and switches go to the running schedule; a collector with other options is made
+/// anew, and with it the schedule.
+fn replan(service: &mut Service, changes: &Difference) {
+    if changes.touches("collect.unit") || changes.touches("collect") {
+        service
+            .units
+            .send_replace(plan::unit_watch(&service.config.collect));
+    }
+    if changes.touches("collect.filesystem") {
+        service.restart_schedule();
+        return;
+    }
     let Some(schedule) = &service.schedule else {
         return;
     };

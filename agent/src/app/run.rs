@@ -27,6 +27,9 @@ use crate::telemetry::log::{Destination, Log, Settings, chain};
 /// How long the log may take to be written at the end.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The most threads for work that may block: snapshots, name look-ups, the Zabbix catalogue.
+const BLOCKING_THREADS: usize = 4;
+
 /// How a run differs from the service that systemd starts.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -190,6 +193,7 @@ fn load_probes(
 fn serve(prepared: Prepared) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

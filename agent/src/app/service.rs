@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::doors::{self, ControlSocket, Zabbix};
 use super::notify::Notifier;
@@ -15,6 +15,7 @@ use super::supervisor::Supervisor;
 use super::{plan, reload, state, tasks};
 use crate::cli::exit;
 use crate::collect::schedule::Running;
+use crate::collect::unit::UnitWatch;
 use crate::config::{Config, Environment};
 use crate::model::Moment;
 use crate::serve::control::AppCommand;
@@ -32,7 +33,7 @@ const COLLECTOR_GRACE: Duration = Duration::from_secs(5);
 const FIRST_ROUND: Duration = Duration::from_secs(5);
 
 /// The service while it runs.
-pub struct Service {
+pub(super) struct Service {
     pub(super) options: RunOptions,
     pub(super) environment: Environment,
     pub(super) config: Config,
@@ -45,6 +46,8 @@ pub struct Service {
     pub(super) control_path: String,
     pub(super) started: Moment,
     pub(super) schedule: Option<Running>,
+    /// How systemd's units are watched; `None` when they are not.
+    pub(super) units: watch::Sender<Option<UnitWatch>>,
     supervisor: Supervisor,
     own_sockets: Vec<PathBuf>,
 }
@@ -91,6 +94,7 @@ impl Service {
             started: store.clock().now(),
             control_path: control.path.clone(),
             schedule: None,
+            units: watch::Sender::new(plan::unit_watch(&config.collect)),
             supervisor: Supervisor::default(),
             options,
             environment,
@@ -123,6 +127,16 @@ impl Service {
             Ok(running) => self.schedule = Some(running),
             Err(error) => tracing::error!(error = %chain(&error), "nothing is collected"),
         }
+    }
+
+    /// Makes the schedule anew from the configuration.
+    pub(super) fn restart_schedule(&mut self) {
+        if let Some(schedule) = self.schedule.take()
+            && let Err(error) = schedule.stop(COLLECTOR_GRACE)
+        {
+            tracing::warn!(error = %chain(&error), "collection did not end cleanly");
+        }
+        self.start_schedule();
     }
 
     fn watch_over(&mut self, runtime: crate::telemetry::Heartbeat) {
@@ -214,7 +228,7 @@ impl Service {
         if left > 0 {
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
-        self.zabbix.doors.clear();
+        self.zabbix = Zabbix::default();
         state::save(&self.config, &self.store, &self.board);
         for socket in &self.own_sockets {
             if let Err(error) = std::fs::remove_file(socket) {

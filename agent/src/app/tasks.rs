@@ -9,9 +9,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::service::Service;
 use super::supervisor::Shutdown;
-use super::watchdog::{Alive, Watchdog};
-use super::{notify, plan, state};
-use crate::model::Moment;
+use super::watchdog::{Alive, Supervised, Watchdog};
+use super::{notify, state};
+use crate::model::Batch;
 use crate::serve::control::{self, AppCommand};
 use crate::serve::zalua;
 use crate::telemetry::{Heartbeat, Room, Verdict};
@@ -47,6 +47,7 @@ pub(super) fn spawn(
     keep_house(service);
     save_snapshots(service);
     refresh_zabbix(service);
+    watch_zabbix(service);
     beat(service)
 }
 
@@ -116,31 +117,42 @@ fn serve_zalua(service: &mut Service, listener: UnixListener, commands: mpsc::Se
         });
 }
 
+/// Watches systemd's units with what [`Service::units`] holds, and anew when that changes.
 fn watch_units(service: &mut Service) {
-    let enabled = service.config.collect.collector("unit").enabled;
-    let verdict = if enabled {
-        Verdict::Starting
-    } else {
-        Verdict::Off
-    };
-    let part = service.board.part(Room::Collector, "unit", verdict);
-    if !enabled {
-        return;
-    }
-    let (store, watch) = (
-        service.store.clone(),
-        plan::unit_watch(&service.config.collect),
-    );
+    let part = service
+        .board
+        .part(Room::Collector, "unit", Verdict::Starting);
+    let (store, plans) = (service.store.clone(), service.units.subscribe());
     let page = Arc::clone(&part);
     service
         .supervisor()
         .spawn("unit", Some(part), move |mut shutdown| {
-            let (store, watch, part) = (store.clone(), watch.clone(), Arc::clone(&page));
+            let (store, part, mut plans) = (store.clone(), Arc::clone(&page), plans.clone());
             async move {
-                watch
-                    .run(store, part, async move { shutdown.wait().await })
-                    .await;
-                Ok(())
+                loop {
+                    let plan = plans.borrow_and_update().clone();
+                    let changed = async {
+                        tokio::select! {
+                            changed = plans.changed() => changed.is_ok(),
+                            () = shutdown.wait() => false,
+                        }
+                    };
+                    let go_on = match plan {
+                        Some(watch) => {
+                            let mut go_on = false;
+                            let stop = async { go_on = changed.await };
+                            watch.run(store.clone(), Arc::clone(&part), stop).await;
+                            go_on
+                        }
+                        None => {
+                            part.set(Verdict::Off);
+                            changed.await
+                        }
+                    };
+                    if !go_on {
+                        return Ok(());
+                    }
+                }
             }
         });
 }
@@ -242,7 +254,44 @@ fn refresh_zabbix(service: &mut Service) {
     });
 }
 
-/// The runtime says that it is alive, and asks the doors' threads.
+/// Brings what the Zabbix doors have counted to the board and the store, and sees that their
+/// threads go round.
+fn watch_zabbix(service: &mut Service) {
+    let doors = Arc::clone(&service.zabbix.doors);
+    if doors.is_empty() {
+        return;
+    }
+    let (part, store) = (
+        service.board.part_as_it_is(Room::Door, "zabbix"),
+        service.store.clone(),
+    );
+    let hearts = service.zabbix.hearts.clone();
+    service
+        .supervisor()
+        .spawn("zabbix-door", None, move |shutdown| {
+            let (doors, hearts) = (Arc::clone(&doors), hearts.clone());
+            let (part, store) = (Arc::clone(&part), store.clone());
+            async move {
+                let mut turns = vec![0; doors.len()];
+                let mut batch = Batch::new();
+                every(BEAT, shutdown, || {
+                    for ((door, heart), seen) in doors.iter().zip(&hearts).zip(&mut turns) {
+                        if door.turns() != *seen {
+                            *seen = door.turns();
+                            heart.beat();
+                        }
+                        door.nudge();
+                    }
+                    super::doors::count(&doors, &part, &mut batch);
+                    store.put("zabbix", &batch, None);
+                })
+                .await;
+                Ok(())
+            }
+        });
+}
+
+/// The runtime says that it is alive.
 fn beat(service: &mut Service) -> Heartbeat {
     let heart = Heartbeat::new("runtime", service.store.clock().clone());
     let beating = heart.clone();
@@ -258,39 +307,24 @@ fn beat(service: &mut Service) -> Heartbeat {
     heart
 }
 
-/// A heartbeat with the silence that it may keep.
-struct Beating {
-    heart: Heartbeat,
-    limit: Duration,
-}
-
-impl Alive for Beating {
-    fn name(&self) -> &str {
-        self.heart.name()
-    }
-
-    fn last_beat(&self) -> Moment {
-        self.heart.last()
-    }
-
-    fn limit(&self) -> Duration {
-        self.limit
-    }
-}
-
 /// The watchdog over the runtime and the collecting thread, if systemd wants one.
 pub(super) fn watchdog(service: &Service, runtime: Heartbeat) -> Option<Watchdog> {
     let timeout = notify::watchdog_timeout()?;
-    let mut tasks: Vec<Arc<dyn Alive>> = vec![Arc::new(Beating {
-        heart: runtime,
-        limit: SILENCE,
-    })];
+    let mut tasks: Vec<Arc<dyn Alive>> = vec![supervised(runtime, SILENCE)];
+    tasks.extend(
+        service
+            .zabbix
+            .hearts
+            .iter()
+            .map(|heart| supervised(heart.clone(), SILENCE)),
+    );
     if let Some(schedule) = &service.schedule {
         let heart = schedule.heartbeat().clone();
-        tasks.push(Arc::new(Beating {
-            heart,
-            limit: COLLECT_SILENCE,
-        }));
+        tasks.push(supervised(heart, COLLECT_SILENCE));
     }
     Some(Watchdog::new(service.store.clock().clone(), timeout, tasks))
+}
+
+fn supervised(heartbeat: Heartbeat, limit: Duration) -> Arc<dyn Alive> {
+    Arc::new(Supervised { heartbeat, limit })
 }
