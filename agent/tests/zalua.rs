@@ -295,8 +295,8 @@ fn zalua_21_a_dead_socket_makes_the_client_start_the_daemon() {
         socket.display()
     );
     assert_eq!(first, Outcome::new("pong\n", &notices, 0));
-    // 1.2 s on a machine that does nothing else.
-    assert!(took.as_secs() < 5, "{took:?}");
+    // Far below 1.2 s on a machine that does nothing else.
+    assert!(took.as_secs_f64() < 2.5, "{took:?}");
     assert_eq!(place.zalua(&[]), Outcome::new("pong\n", "", 0));
     assert_eq!(place.zalua(&["kill"]).status, Some(10));
     wait_until("the daemon has ended", || {

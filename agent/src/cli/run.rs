@@ -67,7 +67,7 @@ fn doors(options: &Options) -> u8 {
     let log = |level: &str, message: &str| {
         let line = daemon::log_line(Clock::default().wall(), level, message);
         // There is no other place to report to.
-        if std::io::stderr().lock().write_all(line.as_bytes()).is_err() {}
+        std::io::stderr().lock().write_all(line.as_bytes()).ok();
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -129,7 +129,7 @@ fn doors(options: &Options) -> u8 {
                 Some(AppCommand::Stop(status)) => return status,
                 Some(AppCommand::Reload(reply)) => {
                     // The client may have gone.
-                    if reply.send(Ok(())).is_err() {}
+                    reply.send(Ok(())).ok();
                 }
                 None => return exit::SOFTWARE,
             }

@@ -3,6 +3,8 @@
 
 #![allow(
     dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
     clippy::allow_attributes,
     reason = "each test program uses a part of it"
 )]
