@@ -11,6 +11,10 @@ use moonward::serve::control::AppCommand;
 use moonward::telemetry::{Room, Verdict};
 use serde_json::{Value, json};
 
+#[expect(
+    clippy::unwrap_used,
+    reason = "a reply that is not JSON fails the test"
+)]
 fn parsed(shown: &Outcome) -> Value {
     assert_eq!(
         (shown.err.as_str(), shown.status),
@@ -81,7 +85,9 @@ fn get_shows_rates_and_whole_histograms() {
     let rate: f64 = shown.out.trim_end().parse().unwrap();
     assert!(rate > 0.0, "{shown:?}");
     let element = parsed(&house.place.moonward(&["get", "--json", "bytes"]));
-    assert_eq!(element["rate"].as_f64(), Some(rate));
+    // The JSON reader of this test is not exact in the last digit.
+    let difference = element["rate"].as_f64().unwrap() / rate - 1.0;
+    assert!(difference.abs() < 1e-12, "{difference}");
     let element = parsed(&house.place.moonward(&["get", "latency", "--json"]));
     assert_eq!(
         element["value"]["buckets"],
@@ -299,7 +305,7 @@ fn a_reply_that_breaks_off_is_not_taken_for_whole() {
     for (status, message) in [
         (76, "the reply is not whole"),
         (76, "the reply makes no sense"),
-        (76, "the reply makes no sense"),
+        (76, "the service closed the connection without a reply"),
         (75, "x"),
     ] {
         let shown = place.moonward(&["metrics"]);
@@ -350,14 +356,8 @@ fn check_lists_every_mistake_with_its_place() {
 #[test]
 fn doctor_works_with_and_without_the_service() {
     for house in [None, Some(House::open())] {
-        let alone;
-        let place = match &house {
-            Some(house) => &house.place,
-            None => {
-                alone = Place::new();
-                &alone
-            }
-        };
+        let alone = Place::new();
+        let place = house.as_ref().map_or(&alone, |house| &house.place);
         let shown = place.moonward(&["doctor", "--json"]);
         assert_eq!(shown.err, "");
         let findings: Vec<Value> = serde_json::from_str(&shown.out).unwrap();

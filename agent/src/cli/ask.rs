@@ -55,6 +55,10 @@ pub fn reply(request: &Request, reach: &Reach) -> Result<Vec<u8>, u8> {
             output::complain("the reply is not whole: the service gave up or has ended");
             Err(exit::PROTOCOL)
         }
+        _ if reply.is_empty() => {
+            output::complain("the service closed the connection without a reply; is it ending?");
+            Err(exit::PROTOCOL)
+        }
         _ => {
             output::complain("the reply makes no sense: is another program on the socket?");
             Err(exit::PROTOCOL)
