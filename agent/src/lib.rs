@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` beside this package has the map and its invariants.
 
 pub mod app;
+pub mod bus;
 pub mod cli;
 pub mod collect;
 pub mod config;

@@ -18,13 +18,15 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::process::Command;
 
-use moonward::collect::{Collector, Root, Round, registry};
+use moonward::collect::{Collector, Root, Round, Schedule, Timetable, registry};
 use moonward::model::{Batch, Clock};
+use moonward::store::{Store, StoreLimits};
+use moonward::telemetry::{Room, StatusBoard};
 
 type Values = BTreeMap<String, f64>;
 
 fn collector(name: &str) -> Box<dyn Collector> {
-    registry::all()
+    registry::all(true)
         .into_iter()
         .find(|collector| collector.name() == name)
         .unwrap()
@@ -74,7 +76,7 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn every_collector_gives_samples_or_says_what_is_absent() {
-    for mut collector in registry::all() {
+    for mut collector in registry::all(true) {
         let root = Root::machine();
         let mut batch = Batch::new();
         let mut round = Round::new(&root, &mut batch, Clock::System.now());
@@ -284,5 +286,29 @@ fn users_are_as_many_as_who_shows() {
         && std::path::Path::new("/run/utmp").exists()
     {
         assert_eq!(*seen, who.lines().count() as f64);
+    }
+}
+
+#[test]
+fn the_schedule_brings_every_collector_into_the_store() {
+    let store = Store::new(Clock::System, StoreLimits::default());
+    let board = StatusBoard::new();
+    let mut schedule = Schedule::new(
+        Root::machine(),
+        store.clone(),
+        board.clone(),
+        Timetable::default(),
+    );
+    for collector in registry::all(true) {
+        schedule.add(Room::Collector, collector);
+    }
+    assert_eq!(schedule.run_due(|| false), registry::all(true).len());
+    assert!(store.get("system.uptime").is_some());
+    for status in board.statuses() {
+        assert_eq!(status.runs, 1, "{}", status.name);
+        assert!(
+            status.verdict == "unsupported" || status.samples > 0,
+            "{status:?}"
+        );
     }
 }

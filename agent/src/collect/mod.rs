@@ -23,6 +23,7 @@ pub mod round;
 pub mod schedule;
 pub mod sockets;
 pub mod temperature;
+pub mod unit;
 pub mod uptime;
 pub mod users;
 pub mod vmstat;

@@ -87,6 +87,10 @@ impl Collector for Network {
                 round.lost(format!("/proc/net/dev has an odd line: {line:?}"));
                 continue;
             };
+            let lost = counters.iter().filter(|counter| counter.is_none()).count();
+            if lost > 0 {
+                round.lost(format!("/proc/net/dev lacks {lost} counters of {name}"));
+            }
             add_counters(round.batch, name, &counters);
             add_state(round.root, round.batch, name, &mut self.word);
         }

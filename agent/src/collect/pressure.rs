@@ -91,7 +91,8 @@ fn emit(round: &mut Round<'_>, resource: &str, kind: &str, word: &str) -> Option
         "system.linux.pressure.ratio",
         &[("resource", resource), ("type", kind), ("window", window)],
         Unit::ONE,
-        percent / 100.0,
+        // The kernel writes two digits; this way a ratio has no more than four.
+        (percent * 100.0).round() / 10_000.0,
     );
     Some(())
 }

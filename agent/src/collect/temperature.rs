@@ -10,7 +10,7 @@
 //! | `system.hardware.temperature{chip,sensor}` | Cel | gauge |
 //! | `system.hardware.temperature.limit{chip,sensor,type}`, type `critical`, `high` | Cel | gauge |
 //!
-//! `chip` is the driver's name and the device it sits on (`coretemp.0`, `nvme-nvme0`), because two
+//! `chip` is the driver's name and the device it sits on (`coretemp.0`, `k10temp-0000:00:18.3`), because two
 //! processors have the same names and `hwmon3` may be another chip after the next boot; `sensor` is
 //! the label, or `temp1` where there is none. What sensors there are and their labels and limits
 //! are read again only when a chip comes or goes: a read may mean a bus transfer or a command to a

@@ -34,7 +34,10 @@ impl Builder {
         let vlen = u32::try_from(rest.len()).unwrap();
         let info = vlen | kind << 24 | u32::from(flag) << 31;
         for word in [name, info, size_or_type].into_iter().chain(
-            rest.iter().flatten().copied().filter(|word| *word != u32::MAX),
+            rest.iter()
+                .flatten()
+                .copied()
+                .filter(|word| *word != u32::MAX),
         ) {
             self.types.extend_from_slice(&word.to_ne_bytes());
         }
@@ -77,7 +80,7 @@ fn sample() -> Vec<u8> {
         4,
         true,
         24,
-        &[[first, 1, 0], [0, 5, 64], [bits, 2, 3 << 24 | 129]],
+        &[[first, 1, 0], [0, 5, 64], [bits, 2, (3 << 24) + 129]],
     ); // 6
     builder.add("", 10, false, 6, &[]); // 7 const
     builder.add("", 2, false, 7, &[]); // 8 pointer
@@ -140,10 +143,7 @@ fn tracepoint_arguments_lose_their_qualifiers() {
 #[test]
 fn what_is_no_btf_is_refused() {
     assert_eq!(Btf::parse(&[], &[]).unwrap_err(), BtfError::Short);
-    assert_eq!(
-        Btf::parse(&[0; 64], &[]).unwrap_err(),
-        BtfError::Magic(0)
-    );
+    assert_eq!(Btf::parse(&[0; 64], &[]).unwrap_err(), BtfError::Magic(0));
     let mut bytes = sample();
     bytes[2] = 2;
     assert_eq!(Btf::parse(&bytes, &[]).unwrap_err(), BtfError::Version(2));
@@ -169,7 +169,10 @@ fn the_running_kernel_is_read() {
     assert!(btf.starts.len() > 10_000);
     let start = btf.field("request", "start_time_ns").unwrap();
     assert_eq!((start.bits, start.bit_offset % 64), (64, 0));
-    assert_eq!(btf.field("sock", "__sk_common.skc_family").unwrap().bits, 16);
+    assert_eq!(
+        btf.field("sock", "__sk_common.skc_family").unwrap().bits,
+        16
+    );
     let arguments = btf.tracepoint("sched_process_exit").unwrap();
     assert_eq!(arguments[0], Argument::Pointer("task_struct".into()));
 }

@@ -40,9 +40,8 @@ pub(super) struct Running {
 impl Running {
     /// The descriptors to be stored, with their names.
     pub(super) fn descriptors(&self) -> Vec<(String, BorrowedFd<'_>)> {
-        let name = |kind: &str, part: &str| {
-            format!("{kind}.{}.{part}.{}", self.object.as_str(), self.tag)
-        };
+        let name =
+            |kind: &str, part: &str| format!("{kind}.{}.{part}.{}", self.object.as_str(), self.tag);
         let maps = self
             .maps
             .iter()
@@ -66,9 +65,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Sorts out what is not the probes' own: those are returned untouched.
-    pub(super) fn new(
-        inherited: Vec<(String, OwnedFd)>,
-    ) -> (Self, Vec<(String, OwnedFd)>) {
+    pub(super) fn new(inherited: Vec<(String, OwnedFd)>) -> (Self, Vec<(String, OwnedFd)>) {
         let mut store = Self::default();
         let mut others = Vec::new();
         for (name, descriptor) in inherited {
@@ -77,9 +74,7 @@ impl Store {
                 .any(|kind| name.starts_with(kind));
             if !ours {
                 others.push((name, descriptor));
-            } else if store.obsolete.contains(&name)
-                || store.descriptors.remove(&name).is_some()
-            {
+            } else if store.obsolete.contains(&name) || store.descriptors.remove(&name).is_some() {
                 // Two of one name: no telling which is which, so neither is used.
                 if !store.obsolete.contains(&name) {
                     store.obsolete.push(name);
@@ -103,9 +98,9 @@ impl Store {
         let has = |name: String| self.descriptors.contains_key(&name);
         let complete = !programs.is_empty()
             && object.maps().iter().all(|map| has(name("map", map)))
-            && programs.iter().all(|program| {
-                has(name("program", program)) && has(name("link", program))
-            });
+            && programs
+                .iter()
+                .all(|program| has(name("program", program)) && has(name("link", program)));
         if !complete {
             return None;
         }
@@ -171,15 +166,11 @@ mod tests {
     #[test]
     fn what_is_incomplete_or_false_is_not_adopted() {
         let all = |skip: &str| {
-            [
-                "map.tcp.COUNTERS.1",
-                "program.tcp.a.1",
-                "link.tcp.a.1",
-            ]
-            .iter()
-            .filter(|name| **name != skip)
-            .map(|name| ((*name).to_owned(), descriptor()))
-            .collect::<Vec<_>>()
+            ["map.tcp.COUNTERS.1", "program.tcp.a.1", "link.tcp.a.1"]
+                .iter()
+                .filter(|name| **name != skip)
+                .map(|name| ((*name).to_owned(), descriptor()))
+                .collect::<Vec<_>>()
         };
         for skip in ["map.tcp.COUNTERS.1", "link.tcp.a.1", "program.tcp.a.1", ""] {
             let (mut store, _) = Store::new(all(skip));

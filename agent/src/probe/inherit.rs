@@ -47,7 +47,13 @@ fn take(descriptor: RawFd) -> Option<OwnedFd> {
     // above lets it be taken once; so nobody else owns it.
     let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
     // SAFETY: the descriptor is open and ours. A failure would leave it open in children.
-    unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, flags | libc::FD_CLOEXEC) };
+    unsafe {
+        libc::fcntl(
+            descriptor.as_raw_fd(),
+            libc::F_SETFD,
+            flags | libc::FD_CLOEXEC,
+        )
+    };
     Some(descriptor)
 }
 

@@ -55,7 +55,10 @@ pub(super) fn load(enabled: &[Object], store: &mut Store) -> Outcome {
         }
     }
     let mut wanted = Vec::new();
-    for object in Object::ALL.into_iter().filter(|object| enabled.contains(object)) {
+    for object in Object::ALL
+        .into_iter()
+        .filter(|object| enabled.contains(object))
+    {
         match object.bytes() {
             Some(bytes) => wanted.push((object, bytes)),
             None => outcome.all(object, &Verdict::Unsupported(NO_OBJECTS.into())),
@@ -96,10 +99,10 @@ pub(super) fn load(enabled: &[Object], store: &mut Store) -> Outcome {
     outcome
 }
 
-fn supported<'a>(
+fn supported(
     object: Object,
-    resolved: &'a Resolved,
-) -> impl Iterator<Item = &'static offsets::Program> + 'a {
+    resolved: &Resolved,
+) -> impl Iterator<Item = &'static offsets::Program> {
     PROGRAMS.iter().filter(move |program| {
         program.object == object.as_str() && !resolved.unsupported.contains_key(program.name)
     })
@@ -222,7 +225,9 @@ fn attach(
 /// The kinds of map that are read from user space.
 fn data(map: &Map) -> Option<&MapData> {
     match map {
-        Map::Array(data) | Map::HashMap(data) | Map::PerCpuArray(data)
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::PerCpuArray(data)
         | Map::PerCpuHashMap(data) => Some(data),
         _ => None,
     }
@@ -373,7 +378,7 @@ mod tests {
                 continue;
             };
             for setting in offsets::resolve(&btf, object.as_str()).settings.keys() {
-                let symbol = format!("\0{setting}\0");
+                let symbol = format!("{setting}\0");
                 assert!(
                     bytes
                         .windows(symbol.len())

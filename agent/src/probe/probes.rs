@@ -100,12 +100,7 @@ impl Probes {
                 .ok_or_else(|| format!("the map {name} is missing"))
                 .and_then(|map| map.try_clone().map_err(|error| error.to_string()))
         };
-        let attached = |name: &str| {
-            running
-                .programs
-                .iter()
-                .find(|program| program.name == name)
-        };
+        let attached = |name: &str| running.programs.iter().find(|program| program.name == name);
         let words = |error: MapError| {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

@@ -19,6 +19,7 @@ const SAMPLES: Unit = Unit::new("{sample}");
 
 /// Which of the TCP programs run: a series whose program does not is left out instead of 0.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each program")]
 pub(super) struct Parts {
     pub(super) states: bool,
     pub(super) retransmits: bool,
@@ -139,19 +140,14 @@ fn push(batch: &mut Batch, record: &Record, parts: Parts) {
             SKIPPED_NO_SEGMENTS => "no_segment_count",
             _ => "other",
         };
-        batch.counter(
-            "system.tcp.skipped",
-            &[("reason", reason)],
-            SAMPLES,
-            count,
-        );
+        batch.counter("system.tcp.skipped", &[("reason", reason)], SAMPLES, count);
     }
 }
 
 fn states(batch: &mut Batch, family: &Family, network: (&str, &str)) {
     // A connect that ended before its SYN was sent is none for the kernel's ActiveOpens.
-    let connects = transition(family, CLOSE, SYN_SENT)
-        .saturating_sub(failure(family, FAILURE_NOT_SENT));
+    let connects =
+        transition(family, CLOSE, SYN_SENT).saturating_sub(failure(family, FAILURE_NOT_SENT));
     let accepts = transition(family, LISTEN, SYN_RECV);
     for (kind, count) in [("connect", connects), ("accept", accepts)] {
         let tags = [network, ("type", kind)];
@@ -219,10 +215,11 @@ mod tests {
                 ..Parts::default()
             },
         );
-        let text = batch
+        let lines: Vec<String> = batch
             .iter()
             .map(|sample| format!("{} {}\n", sample.series.as_str(), sample.value))
-            .collect::<String>();
+            .collect();
+        let text = lines.concat();
         for line in [
             "system.tcp.connections.opened{network.type=\"ipv4\",type=\"connect\"} 3\n",
             "system.tcp.connections.opened{network.type=\"ipv4\",type=\"accept\"} 7\n",

@@ -15,7 +15,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 
 use super::log::Sink;
-use super::record::Record;
+use super::record::{Record, is_message};
 
 /// Where journald takes the native protocol (systemd.journal-fields(7)).
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -56,9 +56,15 @@ impl Sink for Journal {
 /// Gives the record to `subscriber` as the event that it was.
 fn emit(subscriber: &impl tracing::Subscriber, record: &Record) {
     let fields = record.metadata.fields();
+    // journalctl shows the message alone, and a message without its fields says too little.
+    let summary = record.summary();
     let values: Vec<Option<&dyn Value>> = fields
         .iter()
-        .map(|field| record.text(&field).map(|text| text as &dyn Value))
+        .map(|field| {
+            let text = record.text(&field)?;
+            let shown = if is_message(&field) { &summary } else { text };
+            Some(shown as &dyn Value)
+        })
         .collect();
     subscriber.event(&Event::new(record.metadata, &fields.value_set_all(&values)));
 }
@@ -119,7 +125,7 @@ mod tests {
         assert_eq!(
             *seen.0.lock().unwrap(),
             [
-                "message=reads failed: 3",
+                "message=reads failed: 3 device=sda errors=3 share=Some(0.5)",
                 "device=sda",
                 "errors=3",
                 "share=Some(0.5)",

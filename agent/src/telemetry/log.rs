@@ -63,6 +63,9 @@ pub enum LogError {
     /// The writer's thread could not be made.
     #[error("the log's thread could not be started")]
     Thread(#[source] io::Error),
+    /// What was to run first in the writer's thread panicked.
+    #[error("the log's thread ended before it wrote anything")]
+    Unprepared,
     /// A log was set up before in this process.
     #[error("the log was set up twice")]
     Twice,
@@ -90,8 +93,9 @@ pub(super) trait Sink: Send {
 }
 
 impl Log {
-    /// Starts the log for the whole process. `prepare` runs first in the writer's thread; it is
-    /// where that thread gives up the capabilities that it was started with.
+    /// Starts the log for the whole process. `prepare` runs first in the writer's thread, and has
+    /// run when this returns; it is where that thread gives up the capabilities that it was
+    /// started with.
     ///
     /// # Errors
     /// When the thread cannot be made, or a log is there already.
@@ -210,17 +214,21 @@ fn write_in_a_thread(
     prepare: impl FnOnce() + Send + 'static,
 ) -> Result<(), LogError> {
     let shared = Arc::clone(shared);
+    let (prepared, is_prepared) = std::sync::mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
             tracing::dispatcher::with_default(&dispatch, || {
                 prepare();
-                write_all(&shared, sink);
+                if prepared.send(()).is_ok() {
+                    write_all(&shared, sink);
+                }
             });
             shared.queue.end();
         })
-        .map(drop)
-        .map_err(LogError::Thread)
+        .map_err(LogError::Thread)?;
+    // Whoever checks afterwards that no thread holds a capability must not come too early.
+    is_prepared.recv().map_err(|_| LogError::Unprepared)
 }
 
 /// Writes until the queue is closed and empty.
@@ -443,6 +451,21 @@ mod tests {
                 "WARN  zbus::connection: foreign warning when=between\n",
             ]
         );
+    }
+
+    #[test]
+    fn the_thread_is_prepared_when_the_log_has_started() {
+        let prepared = Arc::new(Mutex::new(false));
+        let (shared, dispatch) = assemble(Level::INFO, Clock::System, 4);
+        let told = Arc::clone(&prepared);
+        let sink = Box::new(StandardError { colour: false });
+        write_in_a_thread(&shared, sink, dispatch, move || {
+            *told.lock().unwrap() = true;
+        })
+        .unwrap();
+        assert!(*prepared.lock().unwrap());
+        shared.queue.close();
+        assert!(shared.queue.wait_for_end(Duration::from_mins(1)));
     }
 
     #[test]

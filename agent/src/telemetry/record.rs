@@ -54,12 +54,22 @@ impl Record {
         let level = self.level().as_str();
         let head = format!("{} {before}{level:5}{after} {room}:", Stamp(self.at));
         line.push_str(&head);
+        line.push(' ');
+        line.push_str(&self.summary());
+        line.push('\n');
+        line
+    }
+
+    /// Message and `name=value` fields, on one line.
+    pub(super) fn summary(&self) -> String {
+        let mut line = String::with_capacity(128);
         for (_, text) in self.fields.iter().filter(|(field, _)| is_message(field)) {
-            line.push(' ');
             push_on_one_line(&mut line, text);
         }
         for (field, text) in self.fields.iter().filter(|(field, _)| !is_message(field)) {
-            line.push(' ');
+            if !line.is_empty() {
+                line.push(' ');
+            }
             line.push_str(field.name());
             line.push('=');
             if text.contains(' ') {
@@ -70,7 +80,6 @@ impl Record {
                 push_on_one_line(&mut line, text);
             }
         }
-        line.push('\n');
         line
     }
 }
@@ -89,7 +98,7 @@ impl Visit for Record {
     }
 }
 
-fn is_message(field: &Field) -> bool {
+pub(super) fn is_message(field: &Field) -> bool {
     field.name() == "message"
 }
 

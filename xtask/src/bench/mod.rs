@@ -77,8 +77,10 @@ pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
     if chosen.is_empty() {
         chosen.extend(ALL);
     }
-    if let ebpf::Verdict::NotPossible(reason) = ebpf::build()? {
-        println!("without eBPF objects: {reason}");
+    match ebpf::build() {
+        Ok(ebpf::Verdict::Built { .. }) => {}
+        Ok(ebpf::Verdict::NotPossible(reason)) => println!("without eBPF objects: {reason}"),
+        Err(error) => println!("without eBPF objects: {error:#}"),
     }
     run::build_agent(false)?;
     let mut failed = Vec::new();

@@ -188,10 +188,13 @@ fn wait_until_answered(address: SocketAddr) -> Result<()> {
     bail!("{address} does not answer {KEY}: {last}")
 }
 
-/// A loopback address that nobody listens on.
+/// A loopback address that nobody listens on. `zabbix_agentd` takes no port above 32767, so the
+/// kernel's own choice will not do.
 fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?)
+    (21050..32000)
+        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .context("no free port")
 }
 
 /// Debian's agent on a port of its own.

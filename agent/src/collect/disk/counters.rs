@@ -180,7 +180,10 @@ impl History {
     /// The average time in seconds of the operations completed since the last round; 0 when there
     /// were none, as iostat(1) has it.
     pub(super) fn average(&self, direction: Direction) -> Option<f64> {
-        let (before, _) = self.before.as_ref()?;
+        let (before, then) = self.before.as_ref()?;
+        if self.at <= *then {
+            return None;
+        }
         let (now, before) = (self.now.work(direction)?, before.work(direction)?);
         let operations = now.operations.checked_sub(before.operations)?;
         let milliseconds = now.milliseconds.checked_sub(before.milliseconds)?;

@@ -47,7 +47,16 @@ const STATES: [(&str, &[u8]); 8] = [
 pub struct Process {
     pids: Vec<u32>,
     io: Option<Monotone>,
-    closed: Option<Moment>,
+    objection: Option<(Moment, Objection)>,
+}
+
+/// Why there are no IO series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Objection {
+    /// Most files are closed to this process.
+    Closed,
+    /// There are no such files.
+    Missing,
 }
 
 /// What one walk saw of the IO files.
@@ -84,7 +93,11 @@ impl Collector for Process {
         let mut walk = match Walk::open(round.root) {
             Ok(walk) => walk,
             Err(error) => {
-                round.lost(format!("/proc cannot be opened: {error}"));
+                let what = format!("/proc cannot be opened: {error}");
+                match error.kind() {
+                    std::io::ErrorKind::NotFound => round.absent(what),
+                    _ => round.lost(what),
+                }
                 return;
             }
         };
@@ -100,10 +113,13 @@ impl Collector for Process {
                 "{beyond} processes were left out; {PROCESSES_MAX} is the most that are looked at"
             ));
         }
-        let waiting = self
-            .closed
-            .is_some_and(|closed| round.now.since(closed) < TRY_AGAIN);
-        let mut seen = (self.io.is_some() && !waiting).then(Seen::default);
+        let mut seen = match &self.objection {
+            Some((since, objection)) if round.now.since(*since) < TRY_AGAIN => {
+                objection.note(round);
+                None
+            }
+            _ => self.io.is_some().then(Seen::default),
+        };
         let mut states = [0_u64; STATES.len()];
         let mut threads = 0;
         for pid in &self.pids {
@@ -161,16 +177,28 @@ impl Seen {
     }
 
     /// Why the sums are not those of the machine, if so.
-    fn objection(&self) -> Option<&'static str> {
+    fn objection(&self) -> Option<Objection> {
         if self.closed > self.open {
-            Some(
-                "the IO of other processes cannot be read; \
-                 it needs CAP_SYS_PTRACE or the process probe",
-            )
+            Some(Objection::Closed)
         } else if self.open == 0 {
-            Some("this kernel keeps no account of the IO of processes (/proc/PID/io)")
+            Some(Objection::Missing)
         } else {
             None
+        }
+    }
+}
+
+impl Objection {
+    /// One loss in every round without the series, so that the status keeps saying why.
+    fn note(self, round: &mut Round<'_>) {
+        match self {
+            Self::Closed => round.lost(
+                "the IO of other processes cannot be read; \
+                 it needs CAP_SYS_PTRACE or the process probe",
+            ),
+            Self::Missing => {
+                round.absent("this kernel keeps no account of the IO of processes (/proc/PID/io)");
+            }
         }
     }
 }
@@ -178,14 +206,11 @@ impl Seen {
 impl Process {
     fn add_io(&mut self, round: &mut Round<'_>, seen: &Seen) {
         if let Some(objection) = seen.objection() {
-            // Once, not in every trial: what a process may do seldom changes.
-            if self.closed.is_none() {
-                round.lost(objection);
-            }
-            self.closed = Some(round.now);
+            objection.note(round);
+            self.objection = Some((round.now, objection));
             return;
         }
-        self.closed = None;
+        self.objection = None;
         if let Some(monotone) = &mut self.io {
             monotone.next(seen.sums).emit(round.batch);
             monotone.emit(round.batch);
@@ -312,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_files_are_noted_once_and_give_no_sum() {
+    fn closed_files_give_no_sum_and_one_loss_a_round() {
         let mut process = Process::new();
         let root = Root::machine();
         let seen = |open, closed| Seen {
@@ -320,21 +345,31 @@ mod tests {
             closed,
             ..Seen::default()
         };
-        let mut losses = Vec::new();
-        for (seen, expected) in [
-            (seen(1, 9), false),
-            (seen(1, 9), false),
-            (seen(9, 1), true),
-            (seen(0, 0), false),
+        for (seen, samples, loss) in [
+            (seen(1, 9), false, "CAP_SYS_PTRACE"),
+            (seen(9, 1), true, ""),
+            (seen(0, 0), false, "keeps no account"),
         ] {
             let mut batch = Batch::new();
             let mut round = Round::new(&root, &mut batch, Moment(0));
             process.add_io(&mut round, &seen);
-            losses.extend(round.losses().1.to_vec());
-            assert_eq!(!batch.is_empty(), expected, "{seen:?}");
+            let words = round.losses().1.join("\n");
+            assert!(words.contains(loss), "{words}");
+            assert_eq!(words.is_empty(), loss.is_empty());
+            assert_eq!(!batch.is_empty(), samples, "{seen:?}");
         }
-        assert_eq!(losses.len(), 2, "{losses:?}");
-        assert!(losses[0].contains("CAP_SYS_PTRACE"));
-        assert!(losses[1].contains("keeps no account"));
+        // Until it is time to try again, the files are left alone and the loss still told.
+        let mut batch = Batch::new();
+        let mut round = Round::new(&root, &mut batch, Moment(0) + TRY_AGAIN / 2);
+        process.collect(&mut round);
+        assert_eq!((round.losses().0, round.absences()), (1, 1));
+        assert_eq!(value(&batch, READ), None);
+        let mut batch = Batch::new();
+        let mut round = Round::new(&root, &mut batch, Moment(0) + TRY_AGAIN);
+        process.collect(&mut round);
+        assert_eq!(
+            value(&batch, READ).is_some(),
+            rustix::process::geteuid().is_root()
+        );
     }
 }

@@ -83,10 +83,15 @@ impl Job {
         self.collector.name()
     }
 
+    /// What the timetable and the store know it by: `cpu`, `probe.block`.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Takes a new timetable. A collector that is switched on or gets another interval is due at
     /// once; one whose interval stays keeps its tick.
     pub(super) fn replan(&mut self, timetable: &Timetable, now: Moment) {
-        self.plan = match (self.plan, timetable.interval_of(self.name())) {
+        self.plan = match (self.plan, timetable.interval_of(&self.source)) {
             (Plan::Broken, _) => Plan::Broken,
             (_, None) => {
                 self.part.set(Verdict::Off);

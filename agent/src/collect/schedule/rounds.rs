@@ -117,7 +117,7 @@ impl Schedule {
         let shortest = self
             .jobs
             .iter()
-            .filter_map(|job| self.timetable.interval_of(job.name()))
+            .filter_map(|job| self.timetable.interval_of(job.source()))
             .min()
             .unwrap_or(self.timetable.interval);
         self.store

@@ -11,7 +11,8 @@ use crate::model::Moment;
 pub struct Timetable {
     /// How often a collector runs that has no interval of its own.
     pub interval: Duration,
-    /// The intervals of single collectors by name.
+    /// The intervals of single collectors by name (`cpu`) and of probes by room and name
+    /// (`probe.block`): a collector and a probe may have one name.
     pub intervals: BTreeMap<String, Duration>,
     /// The collectors that do not run.
     pub off: BTreeSet<String>,

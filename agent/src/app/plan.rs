@@ -1,0 +1,70 @@
+//! From the configuration to the schedule: which collectors run, how often, with which options.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::probing::{self, SharedProbes};
+use crate::collect::own::Own;
+use crate::collect::unit::{Selection, UnitWatch};
+use crate::collect::{Root, Schedule, Timetable, registry};
+use crate::config::{CollectConfig, Config};
+use crate::model::Glob;
+use crate::store::Store;
+use crate::telemetry::{Room, StatusBoard};
+
+/// The intervals and the collectors that are off.
+pub fn timetable(config: &CollectConfig) -> Timetable {
+    let mut intervals = BTreeMap::new();
+    let mut off = BTreeSet::new();
+    for name in CollectConfig::NAMES {
+        let collector = config.collector(name);
+        intervals.insert(name.to_owned(), collector.interval);
+        if !collector.enabled {
+            off.insert(name.to_owned());
+        }
+    }
+    Timetable {
+        interval: config.interval,
+        intervals,
+        off,
+    }
+}
+
+/// The schedule with every collector and probe reader on it.
+pub fn schedule(
+    config: &Config,
+    store: &Store,
+    board: &StatusBoard,
+    probes: &SharedProbes,
+) -> Schedule {
+    let timetable = timetable(&config.collect);
+    let mut schedule = Schedule::new(Root::machine(), store.clone(), board.clone(), timetable);
+    let process_io = !probing::counts_process_io(probes);
+    for collector in registry::all(process_io) {
+        schedule.add(Room::Collector, collector);
+    }
+    schedule.add(
+        Room::Collector,
+        Box::new(Own::new(board.clone(), store.clone())),
+    );
+    for reader in probing::readers(probes) {
+        schedule.add(Room::Probe, reader);
+    }
+    schedule
+}
+
+/// The watch over systemd's units.
+pub fn unit_watch(config: &CollectConfig) -> UnitWatch {
+    UnitWatch {
+        selection: Selection {
+            patterns: config
+                .unit
+                .patterns
+                .iter()
+                .map(|pattern| Glob::new(pattern))
+                .collect(),
+            units_max: config.unit.max_units,
+        },
+        interval: config.collector("unit").interval,
+        ..UnitWatch::default()
+    }
+}
