@@ -295,15 +295,13 @@ fn zalua_21_a_dead_socket_makes_the_client_start_the_daemon() {
         socket.display()
     );
     assert_eq!(first, Outcome::new("pong\n", &notices, 0));
-    // 1.2 s on a machine that does nothing else.
-    assert!(took.as_secs() < 5, "{took:?}");
+    // Far below 1.2 s on a machine that does nothing else.
+    assert!(took.as_secs_f64() < 2.5, "{took:?}");
     assert_eq!(place.zalua(&[]), Outcome::new("pong\n", "", 0));
     assert_eq!(place.zalua(&["kill"]).status, Some(10));
-    wait_until("the daemon has ended", || {
-        std::os::unix::net::UnixStream::connect(&socket).is_err()
-    });
-    // What is left is a dead socket; the next client replaces it.
-    assert!(socket.exists());
+    wait_until("the daemon has ended", || !socket.exists());
+    // A daemon that was killed without mercy leaves a dead socket; the next client replaces it.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     assert_eq!(place.zalua(&["ping"]), Outcome::new("pong\n", &notices, 0));
     assert_eq!(place.zalua(&["kill"]).status, Some(10));
 }

@@ -55,11 +55,26 @@ pub fn reply(request: &Request, reach: &Reach) -> Result<Vec<u8>, u8> {
             output::complain("the reply is not whole: the service gave up or has ended");
             Err(exit::PROTOCOL)
         }
+        _ if reply.is_empty() => {
+            output::complain("the service closed the connection without a reply; is it ending?");
+            Err(exit::PROTOCOL)
+        }
         _ => {
             output::complain("the reply makes no sense: is another program on the socket?");
             Err(exit::PROTOCOL)
         }
     }
+}
+
+/// Asks the service at one socket, briefly, and gives the whole reply, head and end mark included.
+pub fn exchange_at(path: &Path, request: &Request) -> io::Result<Vec<u8>> {
+    let reach = Reach {
+        patience: Some(Duration::from_secs(2)),
+        ..Reach::default()
+    };
+    let mut reply = Vec::new();
+    exchange(&mut UnixStream::connect(path)?, request, &reach, &mut reply)?;
+    Ok(reply)
 }
 
 fn exchange(

@@ -4,6 +4,7 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
+use crate::config::{Config, ConfigPaths, Environment};
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -12,8 +13,8 @@ pub static VERB: Verb = Verb {
     help: "\
 Usage: moonward check [OPTIONS]
 
-Reads the configuration as the service would and prints every mistake with its file and line. The
-exit status is 0 when there is none, else 78.
+Reads the configuration as the service would and prints every mistake with its file, line and
+column. The exit status is 0 when there is none, else 78.
 
 Options
   --config FILE      read this file instead of /etc/moonward/moonward.toml and
@@ -24,7 +25,15 @@ Options
 
 /// Runs the verb.
 pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
-    let _given = VERB.read(parser, 0)?;
-    output::complain("this build reads no configuration: the defaults hold");
-    Ok(exit::OK)
+    let given = VERB.read(parser, 0)?;
+    let paths = given
+        .config
+        .map_or_else(ConfigPaths::system, ConfigPaths::file);
+    match Config::load(&paths, &Environment::current()) {
+        Ok(_) => Ok(output::print(b"the configuration has no mistakes\n")),
+        Err(problems) => {
+            output::complain_raw(&format!("{problems}\n"));
+            Ok(exit::CONFIGURATION)
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub fn dispatch(mut arguments: impl Iterator<Item = OsString>, agent: AgentVerb)
         .file_name()
         .is_some_and(|name| name == ZALUA)
     {
-        return zalua::run(&own, arguments.collect());
+        return zalua::run(&own, &arguments.collect::<Vec<_>>());
     }
     let mut parser = Parser::from_args(arguments);
     let verb = match parser.next() {

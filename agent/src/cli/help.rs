@@ -1,5 +1,7 @@
 //! `moonward help` and `moonward version`.
 
+use std::fmt::Write;
+
 use super::verb::Verb;
 use super::{exit, get, metrics, output, ping, plugins, reload, status, stop};
 
@@ -43,7 +45,8 @@ pub fn overview() -> String {
         ("version", "print the version"),
     ];
     for (name, summary) in AGENT.into_iter().chain(client).chain(own) {
-        text.push_str(&format!("  {name:<9}{summary}\n"));
+        // Writing to a string cannot fail.
+        writeln!(text, "  {name:<9}{summary}").ok();
     }
     text.push_str("\n`moonward VERB --help` tells more.\n\n");
     text.push_str(exit::HELP);

@@ -26,7 +26,7 @@ pub fn complain(message: &str) {
 
 /// Writes to the standard error as it is.
 pub fn complain_raw(text: &str) {
-    if io::stderr().lock().write_all(text.as_bytes()).is_err() {}
+    io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
 /// Whether to use colours: on a terminal that does not say otherwise (<https://no-color.org>).

@@ -59,5 +59,5 @@ pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
 fn log(level: &str, message: &str) {
     let line = daemon::log_line(Clock::System.wall(), level, message);
     // There is no other place to report to.
-    if std::io::stderr().lock().write_all(line.as_bytes()).is_err() {}
+    std::io::stderr().lock().write_all(line.as_bytes()).ok();
 }

@@ -3,6 +3,8 @@
 
 #![allow(
     dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
     clippy::allow_attributes,
     reason = "each test program uses a part of it"
 )]
@@ -64,6 +66,8 @@ impl Place {
             .env_clear()
             .env("MOONWARD_SOCKET", self.path("control.sock"))
             .env("ZALUA_SOCKET", self.path("zalua.sock"))
+            .env("RUNTIME_DIRECTORY", self.path("run"))
+            .env("STATE_DIRECTORY", self.path("state"))
             .env("LOG_PATH", self.path("zalua.log"))
             .stdin(Stdio::null());
         command

@@ -25,12 +25,12 @@ const USAGE: u8 = 1;
 const UNKNOWN: u8 = 8;
 
 /// Does what the words say; gives the exit status.
-pub fn run(own: &OsStr, arguments: Vec<OsString>) -> u8 {
+pub fn run(own: &OsStr, arguments: &[OsString]) -> u8 {
     if std::env::var_os(MARKER).is_some_and(|value| value == "1") {
         return handoff::become_agent(vec!["run".into(), "--zalua".into()]);
     }
     let own = own.to_string_lossy();
-    let action = words::read(&arguments);
+    let action = words::read(arguments);
     match action {
         Action::Version => {
             output::print(format!("{own} version: {}\n", env!("CARGO_PKG_VERSION")).as_bytes());

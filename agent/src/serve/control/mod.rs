@@ -4,10 +4,12 @@
 //! means, and the other files write answers as text and JSON, so that clients stay small. The door
 //! reads the store and the status board; it changes nothing itself, it passes [`AppCommand`]s on.
 
+mod answer;
 pub mod codec;
 pub mod lookup;
 pub mod readings;
 pub mod server;
 pub mod status;
 
+pub(crate) use answer::may_change;
 pub use server::{AppCommand, Context, serve};

@@ -40,7 +40,7 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
 
 fn display(out: &mut Vec<u8>, value: &Value) {
     // Writing to a vector cannot fail.
-    if write!(out, "{value}").is_err() {}
+    write!(out, "{value}").ok();
 }
 
 /// One reading as a JSON object, without a line feed.

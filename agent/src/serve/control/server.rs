@@ -9,36 +9,27 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::geteuid;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::codec::{END, ErrorKind, Form, Head, OK, REQUEST_MAX, Request};
-use super::lookup::find;
-use super::readings::{Times, write_json, write_line, write_value};
-use super::status::{Status, plugin_json, plugin_lines};
-use crate::model::{Glob, Moment};
-use crate::store::{Reading, Store};
-use crate::telemetry::{Part, Room, StatusBoard, Verdict};
+use super::answer::Door;
+use super::codec::{ErrorKind, Head, REQUEST_MAX};
+use crate::model::Moment;
+use crate::store::Store;
+use crate::telemetry::StatusBoard;
 
 /// The most connections at one time; a script that forgets its clients must not use up the
 /// service's file descriptors.
 const CONNECTIONS_MAX: usize = 64;
-
-/// The most lists that are written at one time: each holds a copy of what it lists.
-const LISTS_MAX: usize = 4;
 
 /// How long a client may take to send its request.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 
 /// How long an answer may take, the client's reading included.
 const REPLY_TIME: Duration = Duration::from_secs(30);
-
-/// How many readings are written before the other tasks get their turn.
-const CHUNK: usize = 256;
 
 /// What the door asks the rest of the service to do.
 #[derive(Debug)]
@@ -62,12 +53,6 @@ pub struct Context {
     pub started: Moment,
 }
 
-struct Door {
-    context: Context,
-    part: Arc<Part>,
-    lists: Semaphore,
-}
-
 /// Answers on `listener`, whose socket should have mode 0660, until `shutdown` is ready. Connections that are open then are given up.
 pub async fn serve(
     listener: std::os::unix::net::UnixListener,
@@ -76,11 +61,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
-    let door = Arc::new(Door {
-        part: context.board.part(Room::Door, "control", Verdict::Active),
-        context,
-        lists: Semaphore::new(LISTS_MAX),
-    });
+    let door = Arc::new(Door::new(context));
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -96,7 +77,7 @@ pub async fn serve(
             }
             Ok((stream, _)) => {
                 let door = Arc::clone(&door);
-                connections.spawn(async move { door.connection(stream).await });
+                connections.spawn(async move { connection(&door, stream).await });
             }
             Err(_) => {
                 // Most likely there is no file descriptor left; that does not pass at once.
@@ -110,189 +91,26 @@ pub async fn serve(
 fn refuse(stream: &UnixStream) {
     let message = "too many clients are connected; try again".to_owned();
     // The peer may be gone already; there is nobody else to tell.
-    if stream
-        .try_write(&Head::Error(ErrorKind::Busy, message).encode())
-        .is_err()
-    {}
-}
-
-impl Door {
-    async fn connection(&self, mut stream: UnixStream) {
-        let line = match timeout(REQUEST_TIME, read_line(&mut stream)).await {
-            Ok(Ok(line)) if !line.is_empty() => line,
-            // Connecting and leaving is how others look whether anybody listens.
-            Ok(Ok(_)) => return,
-            Ok(Err(_)) | Err(_) => return self.part.erred(1),
-        };
-        let clock = self.context.store.clock();
-        let begun = clock.now();
-        let answered = timeout(REPLY_TIME, self.answer(&mut stream, &line)).await;
-        if !matches!(answered, Ok(Ok(()))) {
-            self.part.erred(1);
-        }
-        self.part.ran(clock.now().since(begun), 1);
-    }
-
-    async fn answer(&self, stream: &mut UnixStream, line: &[u8]) -> io::Result<()> {
-        let request = match Request::decode(line) {
-            Ok(request) => request,
-            Err(error) => return self.fail(stream, ErrorKind::Usage, error.to_string()).await,
-        };
-        if request.changes_state() && !may_change(stream) {
-            let message = "only root and the service's own user may do this".to_owned();
-            return self.fail(stream, ErrorKind::Denied, message).await;
-        }
-        match request {
-            Request::Ping => body(stream, b"pong\n").await,
-            Request::Get(key, form) => match self.value(&key, form) {
-                Ok(value) => body(stream, &value).await,
-                Err(message) => self.fail(stream, ErrorKind::Unknown, message).await,
-            },
-            Request::Metrics(pattern, form) => self.list(stream, &pattern, form).await,
-            Request::Plugins(form) => {
-                let parts = self.context.board.statuses();
-                let text = match form {
-                    Form::Json => plugin_json(&parts),
-                    _ => plugin_lines(&parts),
-                };
-                body(stream, text.as_bytes()).await
-            }
-            Request::Status(form) => {
-                let status = self.status();
-                let text = match form {
-                    Form::Json => status.json(),
-                    form => status.table(form == Form::Colour),
-                };
-                body(stream, text.as_bytes()).await
-            }
-            Request::Stop => match self.context.commands.try_send(AppCommand::Stop(0)) {
-                Ok(()) => body(stream, b"").await,
-                Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
-            },
-            Request::Reload => self.reload(stream).await,
-        }
-    }
-
-    fn value(&self, key: &str, form: Form) -> Result<Vec<u8>, String> {
-        let store = &self.context.store;
-        let reading = find(store, key)
-            .ok_or_else(|| format!("no value is known for {key:?}; see `moonward metrics`"))?;
-        let mut out = Vec::with_capacity(64);
-        match form {
-            Form::Json => {
-                write_json(&mut out, &reading, Times::now(store.clock()));
-                out.push(b'\n');
-            }
-            Form::Rate => {
-                let rate = reading.rate.per_second().ok_or_else(|| {
-                    format!("no rate is known for {key:?}: it is no counter, or was seen only once")
-                })?;
-                write_value(&mut out, &rate.into());
-            }
-            Form::Text | Form::Colour => write_value(&mut out, &reading.value),
-        }
-        Ok(out)
-    }
-
-    async fn list(&self, stream: &mut UnixStream, pattern: &str, form: Form) -> io::Result<()> {
-        let Ok(_permit) = self.lists.acquire().await else {
-            return Ok(());
-        };
-        let store = &self.context.store;
-        let readings = store.scan(&Glob::new(pattern));
-        let times = Times::now(store.clock());
-        let mut out = Vec::with_capacity(32 * 1024);
-        out.extend_from_slice(OK);
-        let json = form == Form::Json;
-        if json {
-            out.push(b'[');
-        }
-        let mut first = true;
-        for chunk in readings.chunks(CHUNK) {
-            for reading in chunk {
-                write_element(&mut out, reading, json.then_some(times), &mut first);
-            }
-            stream.write_all(&out).await?;
-            out.clear();
-            tokio::task::yield_now().await;
-        }
-        if json {
-            out.extend_from_slice(b"]\n");
-        }
-        out.push(END);
-        stream.write_all(&out).await
-    }
-
-    fn status(&self) -> Status {
-        let now = self.context.store.clock().now();
-        Status {
-            version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
-            uptime_seconds: now.since(self.context.started).as_secs_f64(),
-            parts: self.context.board.statuses(),
-            store: self.context.store.status(),
-        }
-    }
-
-    async fn reload(&self, stream: &mut UnixStream) -> io::Result<()> {
-        let (reply, result) = oneshot::channel();
-        if self
-            .context
-            .commands
-            .try_send(AppCommand::Reload(reply))
-            .is_err()
-        {
-            return self.fail(stream, ErrorKind::Busy, stopping()).await;
-        }
-        match result.await {
-            Ok(Ok(())) => body(stream, b"").await,
-            Ok(Err(message)) => self.fail(stream, ErrorKind::Configuration, message).await,
-            Err(_) => self.fail(stream, ErrorKind::Failed, stopping()).await,
-        }
-    }
-
-    async fn fail(
-        &self,
-        stream: &mut UnixStream,
-        kind: ErrorKind,
-        message: String,
-    ) -> io::Result<()> {
-        // To ask for a value that is not there is no fault.
-        if kind != ErrorKind::Unknown {
-            self.part.erred(1);
-        }
-        stream.write_all(&Head::Error(kind, message).encode()).await
-    }
-}
-
-fn stopping() -> String {
-    "the service is busy with an earlier command or is ending".to_owned()
-}
-
-/// One line of a list; as JSON when `times` is given.
-fn write_element(out: &mut Vec<u8>, reading: &Reading, times: Option<Times>, first: &mut bool) {
-    let Some(times) = times else {
-        return write_line(out, reading);
-    };
-    if !std::mem::take(first) {
-        out.extend_from_slice(b",\n");
-    }
-    write_json(out, reading, times);
-}
-
-/// Whether the peer is root or the service's own user (`SO_PEERCRED`, unix(7)).
-pub(crate) fn may_change(stream: &UnixStream) -> bool {
     stream
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
+        .try_write(&Head::Error(ErrorKind::Busy, message).encode())
+        .ok();
 }
 
-async fn body(stream: &mut UnixStream, body: &[u8]) -> io::Result<()> {
-    let mut reply = Vec::with_capacity(OK.len() + body.len() + 1);
-    reply.extend_from_slice(OK);
-    reply.extend_from_slice(body);
-    reply.push(END);
-    stream.write_all(&reply).await
+/// Reads the request, has it answered, and keeps count.
+async fn connection(door: &Door, mut stream: UnixStream) {
+    let line = match timeout(REQUEST_TIME, read_line(&mut stream)).await {
+        Ok(Ok(line)) if !line.is_empty() => line,
+        // Connecting and leaving is how others look whether anybody listens.
+        Ok(Ok(_)) => return,
+        Ok(Err(_)) | Err(_) => return door.part.erred(1),
+    };
+    let clock = door.context.store.clock();
+    let begun = clock.now();
+    let answered = timeout(REPLY_TIME, door.answer(&mut stream, &line)).await;
+    if !matches!(answered, Ok(Ok(()))) {
+        door.part.erred(1);
+    }
+    door.part.ran(clock.now().since(begun), 1);
 }
 
 /// What comes until the first line feed or the end, at most one byte more than a request may have.
@@ -320,6 +138,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream as Client;
 
+    use super::super::codec::{END, OK};
     use super::*;
     use crate::model::{Batch, Clock, Unit};
     use crate::store::StoreLimits;
@@ -416,7 +235,7 @@ mod tests {
     #[test]
     fn a_client_that_stalls_delays_nobody() {
         let house = House::open();
-        put(&house.store, 50_000);
+        put(&house.store, 20_000);
         // Asks for some megabytes and reads none of them; asks nothing at all.
         let mut stalled = Client::connect(&house.path).unwrap();
         stalled.write_all(b"metrics\t*\tjson\n").unwrap();
@@ -428,7 +247,7 @@ mod tests {
         stalled.read_to_end(&mut list).unwrap();
         assert_eq!(list.pop(), Some(END));
         let list: Vec<serde_json::Value> = serde_json::from_slice(&list[OK.len()..]).unwrap();
-        assert_eq!(list.len(), 50_000);
+        assert_eq!(list.len(), 20_000);
         drop(silent);
     }
 

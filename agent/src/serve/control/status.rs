@@ -40,7 +40,7 @@ impl Status {
         let mut text = String::with_capacity(256 + self.parts.len() * 96);
         let store = &self.store;
         // Writing to a string cannot fail.
-        if writeln!(
+        writeln!(
             text,
             "moonward {}  pid {}  up {}\nstore: {} of {} series, {} samples, {} refused, {} cut, {} expired",
             self.version,
@@ -52,12 +52,10 @@ impl Status {
             store.refused,
             store.cut,
             store.expired,
-        )
-        .is_err()
-        {}
-        if let Some((source, refused)) = &store.worst_source
-            && writeln!(text, "most refused: {source} with {refused}").is_err()
-        {}
+        ).ok();
+        if let Some((source, refused)) = &store.worst_source {
+            writeln!(text, "most refused: {source} with {refused}").ok();
+        }
         let rows: Vec<[String; 8]> = self.parts.iter().map(row).collect();
         let mut widths = HEADINGS.map(|heading| heading.chars().count());
         for row in &rows {

@@ -131,7 +131,7 @@ mod tests {
         ) {
             let mut key = name.clone();
             for (tag, value) in &tags {
-                key.push_str(&format!(" {tag}={value}"));
+                key.extend([" ", tag, "=", value]);
             }
             let request = get_request(key.as_bytes());
             let expected = tags.iter().map(|(tag, value)| (tag.as_str(), value.as_str())).collect();

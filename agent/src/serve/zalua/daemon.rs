@@ -87,7 +87,7 @@ pub const NOT_LISTENING: u8 = 5;
 /// Leaves the client's session and directory and turns both outputs to the log.
 pub fn detach(paths: &Paths) -> Result<(), DaemonError> {
     // Fails only when the process leads a group already, and then there is nothing to leave.
-    if rustix::process::setsid().is_err() {}
+    rustix::process::setsid().ok();
     rustix::process::chdir("/").map_err(|error| DaemonError::Root(error.into()))?;
     let log = open_log(&paths.log).map_err(DaemonError::Log)?;
     rustix::stdio::dup2_stdout(&log).map_err(|error| DaemonError::Log(error.into()))?;

@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::control::AppCommand;
+use super::super::control::may_change;
 use super::super::control::readings::Times;
-use super::super::control::server::may_change;
 use super::codec::{
     COMMAND_ERROR, EMPTY, PONG, REQUEST_MAX, Request, SERVER_ID, UNKNOWN_COMMAND, UNKNOWN_METRIC,
 };
