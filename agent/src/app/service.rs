@@ -70,7 +70,12 @@ impl Service {
         } = prepared;
         let (probes, store, board) = (prepared.probes, prepared.store, prepared.board);
         let control = match doors::control(&mut inherited, &config.control.socket) {
-            Ok(control) => control,
+            Ok(control) => Some(control),
+            // ZaLua's clients have their own socket, and may start theirs beside a running agent.
+            Err(error) if options.zalua_socket.is_some() => {
+                tracing::warn!(error = %chain(&error), "there is no control socket");
+                None
+            }
             Err(error) => {
                 tracing::error!(error = %chain(&error), "the control socket is not to be had; ending");
                 return Err((log, exit::UNAVAILABLE));
@@ -88,11 +93,14 @@ impl Service {
                 "systemd passed a descriptor that nothing here is named for"
             );
         }
-        let own_sockets = own_sockets(&control, zalua.is_some(), &config);
+        let own_sockets = own_sockets(control.as_ref(), zalua.is_some(), &config);
         state::restore(&config, &store, &board);
         let mut service = Self {
             started: store.clock().now(),
-            control_path: control.path.clone(),
+            control_path: control
+                .as_ref()
+                .map(|control| control.path.clone())
+                .unwrap_or_default(),
             schedule: None,
             units: watch::Sender::new(plan::unit_watch(&config.collect)),
             supervisor: Supervisor::default(),
@@ -108,7 +116,12 @@ impl Service {
             own_sockets,
         };
         service.start_schedule();
-        let runtime = tasks::spawn(&mut service, control.listener, zalua, orders);
+        let runtime = tasks::spawn(
+            &mut service,
+            control.map(|control| control.listener),
+            zalua,
+            orders,
+        );
         service.watch_over(runtime);
         service.wait_for_first_round().await;
         service.notifier.ready(&service.headline());
@@ -248,8 +261,10 @@ pub(super) fn headline(store: &Store, board: &StatusBoard) -> String {
     format!("{series} series, {active} parts active, {troubled} failed or degraded")
 }
 
-fn own_sockets(control: &ControlSocket, zalua: bool, config: &Config) -> Vec<PathBuf> {
-    let control = control.own.then(|| PathBuf::from(&control.path));
+fn own_sockets(control: Option<&ControlSocket>, zalua: bool, config: &Config) -> Vec<PathBuf> {
+    let control = control
+        .filter(|control| control.own)
+        .map(|control| PathBuf::from(&control.path));
     let zalua = zalua.then(|| config.zalua.socket.clone()).flatten();
     control.into_iter().chain(zalua).collect()
 }

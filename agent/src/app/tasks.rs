@@ -35,11 +35,13 @@ const RESOLVE: Duration = Duration::from_mins(1);
 /// Spawns every task; gives the heartbeat of the runtime.
 pub(super) fn spawn(
     service: &mut Service,
-    control: UnixListener,
+    control: Option<UnixListener>,
     zalua: Option<UnixListener>,
     orders: mpsc::Sender<AppCommand>,
 ) -> Heartbeat {
-    serve_control(service, control, orders.clone());
+    if let Some(listener) = control {
+        serve_control(service, listener, orders.clone());
+    }
     if let Some(listener) = zalua {
         serve_zalua(service, listener, orders);
     }
