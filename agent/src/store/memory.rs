@@ -88,7 +88,9 @@ impl Store {
 
     /// The value of one series, unless it has expired. `series` is the text form.
     pub fn get(&self, series: &str) -> Option<Reading> {
-        self.with(series, |reading| reading.to_reading())
+        let mut found = None;
+        self.with(series, |reading| found = Some(reading.to_reading()));
+        found
     }
 
     /// The change per second of one counter; `None` when there is no such series.
