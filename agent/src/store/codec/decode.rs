@@ -4,6 +4,7 @@ use super::form::{Damage, END, Head, MARK, SERIES, SOURCE, Saved, UNIT, VERSION}
 use crate::model::histogram::Bucket;
 use crate::model::{Histogram, Kind, Moment, Rate, RateState, Unit, Value, Wall};
 use crate::store::put::BUCKETS_MAX;
+use crate::store::shard::counted;
 
 /// Reads a whole snapshot and shows each series. Nothing is shown before all of it was found
 /// sound.
@@ -149,12 +150,13 @@ impl<'b> Reader<'b> {
         let rate = match self.u8()? {
             0 => None,
             what @ 1..=2 => {
-                let (value, at, resets) = (self.f64()?, Moment(self.u64()?), self.u32()?);
+                let resets = self.u32()?;
                 let speed = match what {
                     2 => Rate::PerSecond(self.f64()?),
                     _ => Rate::Unknown,
                 };
-                Some(RateState::restored(value, at, speed, resets))
+                // Its last value and moment are those of the series.
+                counted(kind, &value).map(|number| RateState::restored(number, at, speed, resets))
             }
             _ => return None,
         };

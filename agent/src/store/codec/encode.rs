@@ -106,11 +106,8 @@ impl Encoder {
             piece.push(0);
             return Some(());
         };
-        let (value, at) = rate.last();
         let speed = rate.rate().per_second();
         piece.push(if speed.is_some() { 2 } else { 1 });
-        piece.extend_from_slice(&value.to_le_bytes());
-        piece.extend_from_slice(&at.0.to_le_bytes());
         piece.extend_from_slice(&rate.resets().to_le_bytes());
         if let Some(speed) = speed {
             piece.extend_from_slice(&speed.to_le_bytes());
