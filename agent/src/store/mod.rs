@@ -14,6 +14,7 @@ pub mod memory;
 mod names;
 mod observe;
 mod put;
+mod restore;
 mod shard;
 pub mod snapshot;
 

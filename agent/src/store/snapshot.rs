@@ -9,23 +9,21 @@
 //! and histograms have started again from zero, and a value whose age cannot be told (the wall
 //! clock is behind) is left out.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use thiserror::Error;
 
 pub use super::codec::Damage;
-use super::codec::{BOOT_ID, Encoder, Head, Saved, decode};
+use super::codec::{BOOT_ID, Encoder, Head, decode};
 use super::memory::{Cursor, Store};
-use super::put::{Incoming, Round};
-use crate::model::{Kind, Moment, Series};
+use super::restore::Restore;
 
 const NAME: &str = "store.snapshot";
 const NEW: &str = "store.snapshot.new";
@@ -136,6 +134,35 @@ pub enum Loaded {
     },
 }
 
+impl fmt::Display for Loaded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => formatter.write_str("there is no snapshot"),
+            Self::Restored {
+                same_boot,
+                restored,
+                expired,
+                restarted,
+                refused,
+            } => {
+                let boot = if *same_boot { "this" } else { "an earlier" };
+                write!(
+                    formatter,
+                    "{restored} series of {boot} boot came back; {expired} had expired, \
+                     {restarted} count from zero again, {refused} were refused"
+                )
+            }
+            Self::Damaged { damage, kept_as } => {
+                write!(formatter, "the snapshot was not taken over: {damage}")?;
+                match kept_as {
+                    Some(path) => write!(formatter, "; it is kept as {}", path.display()),
+                    None => formatter.write_str("; it could not be moved aside"),
+                }
+            }
+        }
+    }
+}
+
 /// The store's file in the state directory.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -237,7 +264,7 @@ impl Snapshot {
         let Some(content) = read else {
             return Ok(Loaded::Absent);
         };
-        let mut restore = Restore::new(store, self.boot);
+        let mut restore = Restore::new(store, self.boot.0);
         match content.and_then(|bytes| decode(&bytes, |head, saved| restore.take(head, saved))) {
             Ok(head) => Ok(Loaded::Restored {
                 same_boot: head.boot == self.boot.0,
@@ -308,106 +335,4 @@ fn read(directory: &OwnedFd) -> Result<Option<Result<Vec<u8>, Damage>>, Errno> {
         .read_to_end(&mut content)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     Ok(Some(Ok(content)))
-}
-
-/// A snapshot on its way back into the store.
-struct Restore<'s> {
-    store: &'s Store,
-    boot: BootId,
-    now: Moment,
-    wall: u64,
-    rounds: HashMap<String, Round>,
-    restored: u64,
-    expired: u64,
-    restarted: u64,
-    refused: u64,
-}
-
-impl<'s> Restore<'s> {
-    fn new(store: &'s Store, boot: BootId) -> Self {
-        Self {
-            store,
-            boot,
-            now: store.clock().now(),
-            wall: store.clock().wall().0,
-            rounds: HashMap::new(),
-            restored: 0,
-            expired: 0,
-            restarted: 0,
-            refused: 0,
-        }
-    }
-
-    fn take(&mut self, head: &Head, mut saved: Saved<'_>) {
-        if head.boot == self.boot.0 {
-            // Put in the future of its own boot: no clock of this machine can have said so.
-            if saved.at > self.now {
-                self.refused += 1;
-                return;
-            }
-        } else if matches!(saved.kind, Kind::Counter | Kind::Histogram) {
-            self.restarted += 1;
-            return;
-        } else if !self.translate(head, &mut saved) {
-            self.expired += 1;
-            return;
-        }
-        if saved.expires <= self.now {
-            self.expired += 1;
-            return;
-        }
-        // What the store took for a name once it must take again, or it is another one.
-        let series = match Series::parse(saved.series) {
-            Ok(series) if series.as_str() == saved.series => series,
-            _ => {
-                self.refused += 1;
-                return;
-            }
-        };
-        if self.store.with(saved.series, |_| ()).is_some() {
-            return;
-        }
-        if !self.rounds.contains_key(saved.source) {
-            let round = self.store.round(saved.source);
-            self.rounds.insert(saved.source.to_owned(), round);
-        }
-        let Some(round) = self.rounds.get_mut(saved.source) else {
-            return;
-        };
-        let taken = self.store.put_in(
-            round,
-            Incoming {
-                series: series.as_str(),
-                to_series: &|| series.clone(),
-                kind: saved.kind,
-                unit: saved.unit,
-                value: saved.value,
-                at: saved.at,
-                expires: saved.expires,
-                rate: saved.rate,
-            },
-        );
-        if taken {
-            self.restored += 1;
-        } else {
-            self.refused += 1;
-        }
-    }
-
-    /// Moves the times of an earlier boot to this one by way of the wall clock; false when the
-    /// wall clock is behind the time at which the value was put.
-    fn translate(&self, head: &Head, saved: &mut Saved<'_>) -> bool {
-        let put = head
-            .wall
-            .0
-            .saturating_sub(head.at.0.saturating_sub(saved.at.0));
-        let Some(age) = self.wall.checked_sub(put) else {
-            return false;
-        };
-        let holds = saved.expires.since(saved.at);
-        let age = Duration::from_nanos(age);
-        saved.at = self.now - age;
-        saved.expires = self.now + holds.saturating_sub(age);
-        true
-    }
 }

@@ -219,6 +219,7 @@ fn none_is_none() {
         snapshot(directory.path()).load(&store).unwrap(),
         Loaded::Absent
     );
+    assert_eq!(Loaded::Absent.to_string(), "there is no snapshot");
     let nowhere = snapshot(&directory.path().join("nowhere"));
     assert_eq!(nowhere.load(&store).unwrap(), Loaded::Absent);
     let error = nowhere.write(&store).unwrap_err();
@@ -332,6 +333,14 @@ fn a_huge_file_is_refused_before_memory_is_taken() {
         panic!("accepted");
     };
     assert_eq!(damage, Damage::TooLarge(1 << 40));
+    let damaged = Loaded::Damaged {
+        damage: Damage::Empty,
+        kept_as: None,
+    };
+    assert_eq!(
+        damaged.to_string(),
+        "the snapshot was not taken over: it is empty; it could not be moved aside"
+    );
 }
 
 #[test]
