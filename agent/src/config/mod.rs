@@ -4,7 +4,7 @@
 //! reported at once, with file, line, column, what was found and what was expected; a caller that
 //! gets [`Problems`] starts nothing. Only [`load`] touches the disk; nothing here prints or exits.
 //!
-//! [`schema`] is the one list of keys. The shipped sample `systemd/moonward.toml` is held to it by
+//! `schema.rs` is the one list of keys. The shipped sample `systemd/moonward.toml` is held to it by
 //! a test in both directions.
 
 pub mod difference;

@@ -54,11 +54,6 @@ impl RateState {
         }
     }
 
-    /// The last value and its moment.
-    pub fn last(&self) -> (f64, Moment) {
-        (self.value, self.at)
-    }
-
     /// Takes the next value.
     pub fn next(&mut self, value: f64, at: Moment) {
         let elapsed = at.since(self.at).as_secs_f64();

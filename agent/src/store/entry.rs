@@ -43,7 +43,7 @@ pub struct ReadingRef<'a> {
     /// When it stops being valid.
     pub expires: Moment,
     /// The speed and resets of a counter.
-    pub rate: Option<&'a RateState>,
+    pub rate: Option<RateState>,
 }
 
 impl ReadingRef<'_> {
@@ -56,7 +56,7 @@ impl ReadingRef<'_> {
             value: self.value.clone(),
             at: self.at,
             expires: self.expires,
-            rate: self.rate.map_or(Rate::Unknown, RateState::rate),
+            rate: self.rate.map_or(Rate::Unknown, |rate| rate.rate()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The store itself.
 
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,7 +11,7 @@ use hashbrown::DefaultHashBuilder;
 use super::entry::{Reading, ReadingRef, StoreLimits};
 use super::names::{Known, Names};
 use super::shard::{Entry, Shard};
-use crate::model::{Clock, Glob, Moment, Rate, RateState, Series};
+use crate::model::{Clock, Glob, Moment, Rate, Series};
 
 /// How many parts there are. At the largest configured size a part has some ten thousand series,
 /// which a sweep looks through in well under a millisecond.
@@ -88,13 +90,15 @@ impl Store {
 
     /// The value of one series, unless it has expired. `series` is the text form.
     pub fn get(&self, series: &str) -> Option<Reading> {
-        self.with(series, |reading| reading.to_reading())
+        let mut found = None;
+        self.with(series, |reading| found = Some(reading.to_reading()));
+        found
     }
 
     /// The change per second of one counter; `None` when there is no such series.
     pub fn rate(&self, series: &str) -> Option<Rate> {
         self.with(series, |reading| {
-            reading.rate.map_or(Rate::Unknown, RateState::rate)
+            reading.rate.map_or(Rate::Unknown, |rate| rate.rate())
         })
     }
 
@@ -110,11 +114,22 @@ impl Store {
 
     /// Every valid value whose series fits the pattern, sorted by series.
     pub fn scan(&self, pattern: &Glob) -> Vec<Reading> {
-        let mut readings = Vec::new();
-        self.visit(pattern, |reading| readings.push(reading.to_reading()));
-        // The parts come sorted, which this sort makes use of.
-        readings.sort_by(|one, two| one.series.cmp(&two.series));
-        readings
+        let now = self.clock.now();
+        let mut parts = Vec::with_capacity(SHARDS);
+        let mut part = Vec::new();
+        let mut cursor = Cursor::default();
+        let mut at = cursor.shard;
+        while self.page(&mut cursor, pattern.prefix(), now, |reading| {
+            if pattern.matches(reading.series.as_str()) {
+                part.push(reading.to_reading());
+            }
+        }) {
+            if cursor.shard != at {
+                at = cursor.shard;
+                parts.push(std::mem::take(&mut part));
+            }
+        }
+        merge(parts)
     }
 
     /// Shows every valid value whose series fits the pattern, without copies, sorted within each
@@ -234,10 +249,57 @@ impl Entry {
             value: &self.value,
             at: self.at,
             expires: self.expires,
-            rate: self.rate.as_deref(),
+            rate: self.rate(),
         }
     }
 }
+
+/// One sorted list of many. The heads that are compared stay in the cache, which a sort of a
+/// million readings in place would not allow.
+fn merge(parts: Vec<Vec<Reading>>) -> Vec<Reading> {
+    let mut merged = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    let mut heads: BinaryHeap<Head> = parts
+        .into_iter()
+        .filter_map(|part| {
+            let mut rest = part.into_iter();
+            rest.next().map(|first| Head { first, rest })
+        })
+        .collect();
+    while let Some(mut head) = heads.peek_mut() {
+        if let Some(next) = head.rest.next() {
+            merged.push(std::mem::replace(&mut head.first, next));
+        } else {
+            merged.push(PeekMut::pop(head).first);
+        }
+    }
+    merged
+}
+
+/// What is left of one part; the heap has the smallest series on top.
+struct Head {
+    first: Reading,
+    rest: std::vec::IntoIter<Reading>,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.first.series.cmp(&self.first.series)
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.first.series == other.first.series
+    }
+}
+
+impl Eq for Head {}
 
 pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)

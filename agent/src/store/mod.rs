@@ -8,18 +8,21 @@
 //! with a lock of its own that is held for one sample or one page of a scan, so that neither a
 //! scan nor a snapshot of a million series keeps a collector waiting.
 
-// mod codec;
+mod codec;
 pub mod entry;
 pub mod memory;
 mod names;
 mod observe;
 mod put;
+mod restore;
 mod shard;
-// pub mod snapshot;
+pub mod snapshot;
 
 pub use entry::{Reading, ReadingRef, StoreLimits, StoreStatus};
 pub use memory::Store;
-// pub use snapshot::{BootId, Damage, Loaded, Snapshot, SnapshotError, Written};
+pub use snapshot::{BootId, Damage, Loaded, Snapshot, SnapshotError, Written};
 
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;

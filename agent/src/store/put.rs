@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::memory::{Store, read, write};
 use super::names::{Known, Source, SourceId, UnitId};
-use super::shard::{Entry, Shard};
+use super::shard::{Entry, Shard, counted};
 use crate::model::{Batch, Kind, Moment, RateState, Series, Unit, Value};
 
 /// The most buckets of a histogram: 8 to an octave over all 64 octaves. A longer one is refused.
@@ -137,10 +137,7 @@ impl Store {
         round: &mut Round,
         incoming: Incoming<'_>,
     ) -> bool {
-        let rate = incoming
-            .rate
-            .or_else(|| Some(RateState::first(incoming.number()?, incoming.at)));
-        let entry = Entry {
+        let mut entry = Entry {
             series: (incoming.to_series)(),
             unit: self.unit(round, incoming.unit),
             source: round.id,
@@ -148,8 +145,10 @@ impl Store {
             value: incoming.value,
             at: incoming.at,
             expires: incoming.expires,
-            rate: rate.map(Box::new),
+            speed: f64::NAN,
+            resets: 0,
         };
+        entry.set_rate(incoming.rate);
         let inserted = shard
             .insert(hash, entry, |series| self.hash(series))
             .is_ok();
@@ -161,18 +160,16 @@ impl Store {
     }
 
     fn update(&self, entry: &mut Entry, round: &mut Round, incoming: Incoming<'_>) {
-        match (&mut entry.rate, incoming.number()) {
-            (Some(state), Some(number)) => {
-                let resets = state.resets();
-                state.next(number, incoming.at);
-                if state.resets() != resets {
-                    self.inner.resets.fetch_add(1, Ordering::Relaxed);
-                }
+        let number = counted(incoming.kind, &incoming.value);
+        let rate = entry.rate().zip(number).map(|(mut state, number)| {
+            let resets = state.resets();
+            state.next(number, incoming.at);
+            if state.resets() != resets {
+                self.inner.resets.fetch_add(1, Ordering::Relaxed);
             }
-            (rate, number) => {
-                *rate = number.map(|number| Box::new(RateState::first(number, incoming.at)));
-            }
-        }
+            state
+        });
+        entry.set_rate(rate);
         if round.known.unit(entry.unit) != incoming.unit {
             entry.unit = self.unit(round, incoming.unit);
         }
@@ -245,15 +242,5 @@ impl Store {
             round.known = names.now().clone();
             id
         })
-    }
-}
-
-impl Incoming<'_> {
-    /// What a rate is made of.
-    fn number(&self) -> Option<f64> {
-        (self.kind == Kind::Counter)
-            .then(|| self.value.as_f64())
-            .flatten()
-            .filter(|number| number.is_finite())
     }
 }

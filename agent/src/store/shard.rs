@@ -6,20 +6,53 @@ use std::ops::Bound;
 use hashbrown::HashTable;
 
 use super::names::{SourceId, UnitId};
-use crate::model::{Kind, Moment, RateState, Series, Value};
+use crate::model::{Kind, Moment, Rate, RateState, Series, Value};
 
-/// A series and its latest value. Kept at 72 bytes: there may be a million of them.
+/// A series and its latest value. Kept at 80 bytes: there may be a million of them.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) series: Series,
     pub(super) value: Value,
     pub(super) at: Moment,
     pub(super) expires: Moment,
-    /// For counters alone.
-    pub(super) rate: Option<Box<RateState>>,
+    /// The change per second of a counter, NaN while it is unknown. The rest of its state are the
+    /// value and its moment above.
+    pub(super) speed: f64,
+    /// How often the counter went down.
+    pub(super) resets: u32,
     pub(super) unit: UnitId,
     pub(super) source: SourceId,
     pub(super) kind: Kind,
+}
+
+const _: () = assert!(size_of::<Option<Entry>>() == 80);
+
+impl Entry {
+    /// The state of the rate, if this is a counter with a number.
+    pub(super) fn rate(&self) -> Option<RateState> {
+        let number = counted(self.kind, &self.value)?;
+        let speed = if self.speed.is_nan() {
+            Rate::Unknown
+        } else {
+            Rate::PerSecond(self.speed)
+        };
+        Some(RateState::restored(number, self.at, speed, self.resets))
+    }
+
+    /// Takes over the speed and resets of a state.
+    pub(super) fn set_rate(&mut self, rate: Option<RateState>) {
+        let speed = rate.and_then(|rate| rate.rate().per_second());
+        self.speed = speed.unwrap_or(f64::NAN);
+        self.resets = rate.map_or(0, |rate| rate.resets());
+    }
+}
+
+/// What the rate of a counter is made of.
+pub(super) fn counted(kind: Kind, value: &Value) -> Option<f64> {
+    (kind == Kind::Counter)
+        .then(|| value.as_f64())
+        .flatten()
+        .filter(|number| number.is_finite())
 }
 
 #[derive(Debug)]
