@@ -47,7 +47,7 @@ impl Machine {
             store,
             items,
             door,
-            collectors: registry::all(false),
+            collectors: registry::all(true),
         };
         machine.collect();
         machine

@@ -22,7 +22,11 @@ pub fn timetable(config: &CollectConfig) -> Timetable {
             off.insert(name.to_owned());
         }
     }
-    Timetable { interval: config.interval, intervals, off }
+    Timetable {
+        interval: config.interval,
+        intervals,
+        off,
+    }
 }
 
 /// The schedule with every collector and probe reader on it.
@@ -38,7 +42,10 @@ pub fn schedule(
     for collector in registry::all(process_io) {
         schedule.add(Room::Collector, collector);
     }
-    schedule.add(Room::Collector, Box::new(Own::new(board.clone(), store.clone())));
+    schedule.add(
+        Room::Collector,
+        Box::new(Own::new(board.clone(), store.clone())),
+    );
     for reader in probing::readers(probes) {
         schedule.add(Room::Probe, reader);
     }
@@ -49,7 +56,12 @@ pub fn schedule(
 pub fn unit_watch(config: &CollectConfig) -> UnitWatch {
     UnitWatch {
         selection: Selection {
-            patterns: config.unit.patterns.iter().map(|pattern| Glob::new(pattern)).collect(),
+            patterns: config
+                .unit
+                .patterns
+                .iter()
+                .map(|pattern| Glob::new(pattern))
+                .collect(),
             units_max: config.unit.max_units,
         },
         interval: config.collector("unit").interval,

@@ -329,7 +329,7 @@ fn a_file_without_permission_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("moonward.toml");
     std::fs::write(&file, "").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o0)).unwrap();
     let loaded = Config::load(&ConfigPaths::file(&file), &environment());
     // Root reads it all the same; whoever does not gets told.
     if let Err(problems) = loaded {
@@ -345,7 +345,9 @@ fn a_file_without_permission_is_reported() {
 
 #[test]
 fn nonsense_of_a_megabyte_stays_bounded() {
-    let unknown: String = (0..20_000).map(|index| format!("k{index}=1\n")).collect();
+    let unknown: String = (0..20_000).fold(String::new(), |text, index| {
+        text + "k" + &index.to_string() + "=1\n"
+    });
     let problems = parse(&[&unknown]).unwrap_err();
     assert_eq!(problems.list().len(), Problems::LISTED_MAX);
     assert_eq!(problems.count(), 20_000);

@@ -78,6 +78,18 @@ impl LogLevel {
     }
 }
 
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
 /// `[collect]`: the collectors that read the kernel's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectConfig {
@@ -168,6 +180,10 @@ pub struct UnitConfig {
 
 /// `[probe]`: the programs in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one switch per program, as in the file"
+)]
 pub struct ProbeConfig {
     /// Whether any program is loaded. Default: true.
     pub enabled: bool,

@@ -197,7 +197,7 @@ impl Objection {
                  it needs CAP_SYS_PTRACE or the process probe",
             ),
             Self::Missing => {
-                round.absent("this kernel keeps no account of the IO of processes (/proc/PID/io)")
+                round.absent("this kernel keeps no account of the IO of processes (/proc/PID/io)");
             }
         }
     }
