@@ -2,6 +2,11 @@
 //!
 //! Nothing here sleeps: a test waits for a state (a reply, the end of a connection, a counter), and
 //! deadlines come from a clock that the test moves.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};

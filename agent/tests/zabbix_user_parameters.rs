@@ -105,7 +105,7 @@ fn entries() -> Vec<(&'static str, &'static str)> {
                 .strip_prefix("UserParameter=")
                 .unwrap_or_else(|| panic!("{line}"));
             // zabbix_agentd splits at the first comma.
-            entry.split_once(',').unwrap()
+            entry.split_once(',').unwrap_or_else(|| panic!("{line}"))
         })
         .collect()
 }

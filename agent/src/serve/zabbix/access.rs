@@ -1,8 +1,8 @@
 //! The `Server` allow-list: who may ask.
 //!
 //! Addresses, networks and DNS names as Zabbix's `Server=` takes them. Checking an address does no
-//! I/O: names are resolved by [`AllowList::resolve`], which blocks and belongs on a thread of its
-//! own. A name that does not resolve keeps its last addresses; an empty list denies everybody.
+//! I/O: names are resolved by [`AllowList::resolve`], which blocks; [`super::resolver`] runs it on a
+//! thread of its own. A name that does not resolve keeps its last addresses; an empty list denies everybody.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,17 +18,17 @@ pub struct AccessError {
     pub entry: String,
 }
 
-/// Who may ask. Cheap to check, safe to share.
-#[derive(Debug, Default)]
+/// Who may ask. Cheap to check; clones share what their names resolved to.
+#[derive(Clone, Debug, Default)]
 pub struct AllowList {
     networks: Vec<IpNet>,
     names: Vec<Name>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Name {
     text: String,
-    addresses: RwLock<Arc<[IpAddr]>>,
+    addresses: Arc<RwLock<Arc<[IpAddr]>>>,
 }
 
 impl AllowList {
@@ -54,7 +54,7 @@ impl AllowList {
             } else if is_dns_name(entry) {
                 allowed.names.push(Name {
                     text: entry.to_owned(),
-                    addresses: RwLock::new(Arc::from([])),
+                    addresses: Arc::new(RwLock::new(Arc::from([]))),
                 });
             } else {
                 errors.push(AccessError {

@@ -4,13 +4,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use super::access::AllowList;
 use super::answer::Answer;
 use super::counters::Counters;
 use super::event_loop::EventLoop;
+use super::resolver::Resolver;
 use super::wake::Waker;
 use crate::model::Clock;
 
@@ -20,6 +21,7 @@ pub struct Door {
     shared: Arc<Shared>,
     address: SocketAddr,
     thread: Option<JoinHandle<()>>,
+    resolver: Mutex<Option<Resolver>>,
 }
 
 /// What the owner and the thread of the door have in common.
@@ -44,6 +46,7 @@ impl Door {
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let resolver = Mutex::new(Resolver::start(&allowed));
         let shared = Arc::new(Shared {
             allowed: RwLock::new(Arc::new(allowed)),
             counters: Arc::default(),
@@ -59,6 +62,7 @@ impl Door {
             shared,
             address,
             thread: Some(thread),
+            resolver,
         })
     }
 
@@ -74,6 +78,7 @@ impl Door {
 
     /// Replaces the allow-list; holds from the next connection on.
     pub fn set_allowed(&self, allowed: AllowList) {
+        *self.resolver.lock().unwrap_or_else(PoisonError::into_inner) = Resolver::start(&allowed);
         let mut current = self
             .shared
             .allowed
@@ -82,7 +87,7 @@ impl Door {
         *current = Arc::new(allowed);
     }
 
-    /// The allow-list in force, whose names somebody has to resolve from time to time.
+    /// The allow-list in force.
     pub fn allowed(&self) -> Arc<AllowList> {
         self.shared.allowed()
     }

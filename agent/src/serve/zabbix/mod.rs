@@ -19,5 +19,6 @@ mod lane;
 mod parked;
 mod refusal_log;
 pub mod request;
+mod resolver;
 mod responder;
 mod wake;
