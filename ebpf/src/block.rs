@@ -2,14 +2,40 @@
 
 use crate::histogram::{BUCKETS, Histogram, count_in};
 
-/// The key of a record.
+/// The most records that a table can have.
+pub const SLOTS: usize = 512;
+/// How many places are tried for a key before the table counts as full.
+pub const PROBES: usize = 32;
+
+/// Which record belongs to whom: entry N is the key of record N, or 0.
+///
+/// A table of its own, because the kernel's hash maps cost three times as much for a look-up as
+/// everything else that a request costs here.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// The disk: `major << 20 | minor`, as the kernel keeps it.
-    pub device: u32,
-    /// One of the `OPERATION_` constants.
-    pub operation: u32,
+#[derive(Clone, Copy, Debug)]
+pub struct Directory {
+    /// Keys, from [`key_of`].
+    pub keys: [u64; SLOTS],
+}
+
+/// The key of a disk (`major << 20 | minor`, as the kernel keeps it) and one of the `OPERATION_`
+/// constants; never 0.
+#[inline(always)]
+pub const fn key_of(device: u32, operation: u32) -> u64 {
+    1 << 63 | (operation as u64) << 32 | device as u64
+}
+
+/// The disk and the operation of a key.
+pub const fn parts_of(key: u64) -> (u32, u32) {
+    (key as u32, (key >> 32) as u32 & 0x7fff_ffff)
+}
+
+/// The place where the search for a key begins, below `size`.
+#[inline(always)]
+pub const fn first_slot(key: u64, size: u64) -> u64 {
+    // Multiplicative hashing; the upper half is scaled to the size, which needs no division.
+    let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    (hash * size) >> 32
 }
 
 /// `REQ_OP_READ`.
@@ -142,4 +168,39 @@ pub const SKIPPED_REASONS: usize = 6;
 pub struct Skipped {
     /// Counts, by the `SKIPPED_` constants.
     pub by_reason: [u64; SKIPPED_REASONS],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_apart_again_and_are_never_empty() {
+        for device in [0, 1, 254 << 20, u32::MAX] {
+            for operation in 0..=OPERATION_OTHER {
+                let key = key_of(device, operation);
+                assert_ne!(key, 0);
+                assert_eq!(parts_of(key), (device, operation));
+                for size in [1, 64, 109, 512] {
+                    assert!(first_slot(key, size) < size);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn disks_find_a_place_within_the_probes() {
+        // 24 disks with four operations each in 128 places: three quarters full.
+        let mut places = [0_u64; 128];
+        for disk in 0..24 {
+            for operation in 0..4 {
+                let key = key_of((8 << 20) | (disk * 16), operation);
+                let first = first_slot(key, 128) as usize;
+                let place = (0..PROBES)
+                    .map(|probe| (first + probe) % 128)
+                    .find(|place| places[*place] == 0);
+                places[place.expect("a place within the probes")] = key;
+            }
+        }
+    }
 }

@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use moonward_ebpf::block::{
-    self, Key, OPERATION_DISCARD, OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Record,
+    self, Directory, OPERATION_DISCARD, OPERATION_FLUSH, OPERATION_READ, OPERATION_WRITE, Record,
     SKIPPED_CLOCK, SKIPPED_NO_DEVICE, SKIPPED_NO_ISSUE_TIME, SKIPPED_NO_START_TIME,
-    SKIPPED_PARTIAL, SKIPPED_TABLE_FULL, Skipped,
+    SKIPPED_PARTIAL, SKIPPED_TABLE_FULL, SLOTS, Skipped, parts_of,
 };
 
 use super::histogram;
@@ -18,8 +18,8 @@ use crate::model::{Batch, Kind, Unit};
 /// grow with their number up to [`MEMORY_MAX`].
 const MEMORY: usize = 6 << 20;
 const MEMORY_MAX: usize = 28 << 20;
-/// Room for a few disks more than there are, and never fewer keys than this, unless memory says
-/// otherwise.
+/// Twice the room that the disks of now need, and never fewer keys than this, unless memory says
+/// otherwise: the table is quick as long as it is not full.
 const KEYS_MIN: usize = 64;
 /// Read, write, flush and discard.
 const KEYS_FOR_A_DISK: usize = 4;
@@ -39,22 +39,28 @@ fn size_for(disks: usize, cpus: usize) -> u32 {
     let cpus = cpus.max(1);
     let memory = (MEMORY * cpus / 16).clamp(MEMORY, MEMORY_MAX);
     let most = memory / (cpus * size_of::<Record>());
-    let wanted = (disks * KEYS_FOR_A_DISK + 16).max(KEYS_MIN);
-    u32::try_from(wanted.min(most)).unwrap_or(u32::MAX)
+    let wanted = (disks * KEYS_FOR_A_DISK * 2).max(KEYS_MIN);
+    u32::try_from(wanted.min(most).clamp(1, SLOTS)).unwrap_or(1)
 }
 
 /// Reads the records of all devices.
 #[derive(Debug)]
 pub(super) struct Reader {
-    records: Map<Key, Record>,
+    directory: Map<u32, Directory>,
+    records: Map<u32, Record>,
     skipped: Map<u32, Skipped>,
     names: HashMap<u32, String>,
     sum: Box<Record>,
 }
 
 impl Reader {
-    pub(super) fn new(records: OwnedFd, skipped: OwnedFd) -> Result<Self, MapError> {
+    pub(super) fn new(
+        directory: OwnedFd,
+        records: OwnedFd,
+        skipped: OwnedFd,
+    ) -> Result<Self, MapError> {
         Ok(Self {
+            directory: Map::new(directory)?,
             records: Map::new(records)?,
             skipped: Map::new(skipped)?,
             names: HashMap::new(),
@@ -64,26 +70,22 @@ impl Reader {
 
     /// Adds the samples of now.
     pub(super) fn read(&mut self, batch: &mut Batch) -> io::Result<()> {
-        let mut previous: Option<Key> = None;
-        // Keys are never removed, so the walk cannot start over; the bound is for the case that
-        // it does.
-        for _ in 0..self.records.max_entries() {
-            let Some(key) = self.records.next_key(previous.as_ref())? else {
-                break;
-            };
-            previous = Some(key);
-            let Some(values) = self.records.read(&key)? else {
+        let directory = self.directory.read(&0)?.and_then(|values| values.first());
+        let keys = directory.map_or([0; SLOTS], |directory| directory.keys);
+        for (slot, key) in (0_u32..).zip(keys).filter(|(_, key)| *key != 0) {
+            let Some(values) = self.records.read(&slot)? else {
                 continue;
             };
             *self.sum = Record::EMPTY;
             for value in values {
                 self.sum.add(value);
             }
+            let (device, operation) = parts_of(key);
             let name = self
                 .names
-                .entry(key.device)
-                .or_insert_with(|| device_name(key.device));
-            push(batch, name, operation_name(key.operation), &self.sum);
+                .entry(device)
+                .or_insert_with(|| device_name(device));
+            push(batch, name, operation_name(operation), &self.sum);
         }
         let mut skipped = [0_u64; block::SKIPPED_REASONS];
         if let Some(values) = self.skipped.read(&0)? {
@@ -222,7 +224,7 @@ mod tests {
             );
         }
         assert_eq!(size_for(2, 2), 64);
-        assert!(size_for(30, 8) >= 136);
+        assert_eq!(size_for(30, 4), 240);
     }
 
     #[test]

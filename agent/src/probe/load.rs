@@ -156,7 +156,10 @@ fn load_anew(missing: Missing, outcome: &mut Outcome) {
     for (name, value) in &settings {
         loader.override_global(name, value, false);
     }
-    loader.map_max_entries("RECORDS", block::table_size());
+    let records = block::table_size();
+    let table_size = u64::from(records);
+    loader.map_max_entries("RECORDS", records);
+    loader.override_global("TABLE_SIZE", &table_size, false);
     for (object, bytes, resolved, tag) in missing {
         match loader.load(bytes) {
             Ok(mut ebpf) => {

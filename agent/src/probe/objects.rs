@@ -40,7 +40,7 @@ impl Object {
     /// The maps that are read from user space, and so kept over a restart.
     pub const fn maps(self) -> &'static [&'static str] {
         match self {
-            Self::Block => &["RECORDS", "SKIPPED"],
+            Self::Block => &["DIRECTORY", "RECORDS", "SKIPPED"],
             Self::Tcp => &["COUNTERS"],
             Self::Process => &["EXITED", "HELD"],
         }

@@ -107,7 +107,9 @@ impl Probes {
         };
         match running.object {
             Object::Block => {
-                let reader = block::Reader::new(map("RECORDS")?, map("SKIPPED")?).map_err(words)?;
+                let reader =
+                    block::Reader::new(map("DIRECTORY")?, map("RECORDS")?, map("SKIPPED")?)
+                        .map_err(words)?;
                 self.block = Some(reader);
             }
             Object::Tcp => {

@@ -13,7 +13,6 @@ use moonward_ebpf::{block, process, tcp};
 
 const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
-const MAP_GET_NEXT_KEY: libc::c_long = 4;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const LINK_CREATE: libc::c_long = 28;
@@ -44,8 +43,8 @@ pub(super) unsafe trait Record: Copy {}
 unsafe impl Record for block::Record {}
 // SAFETY: u64 and arrays of it alone.
 unsafe impl Record for block::Skipped {}
-// SAFETY: two u32.
-unsafe impl Record for block::Key {}
+// SAFETY: an array of u64.
+unsafe impl Record for block::Directory {}
 // SAFETY: u64 and arrays of it alone.
 unsafe impl Record for tcp::Record {}
 // SAFETY: u64 alone.
@@ -118,7 +117,7 @@ pub(super) struct MapInfo {
     pub(super) id: u32,
     pub(super) key_size: u32,
     pub(super) value_size: u32,
-    pub(super) max_entries: u32,
+    max_entries: u32,
     flags: u32,
     name: [u8; 16],
 }
@@ -306,7 +305,6 @@ struct Element {
 #[derive(Debug)]
 pub(super) struct Map<K, V> {
     descriptor: OwnedFd,
-    max_entries: u32,
     /// One value for each CPU, overwritten by every read.
     buffer: Vec<V>,
     key: std::marker::PhantomData<K>,
@@ -364,15 +362,9 @@ impl<K: Record, V: Record> Map<K, V> {
         };
         Ok(Self {
             descriptor,
-            max_entries: info.max_entries,
             buffer: vec![zeroed(); values],
             key: std::marker::PhantomData,
         })
-    }
-
-    /// How many entries the map can hold.
-    pub(super) fn max_entries(&self) -> u32 {
-        self.max_entries
     }
 
     /// Reads the value of every CPU in one call; `None` if there is no such key.
@@ -397,24 +389,6 @@ impl<K: Record, V: Record> Map<K, V> {
         // SAFETY: key and value have the map's sizes; the kernel reads one value, as the map is
         // not per CPU or there is but one.
         unsafe { bpf(MAP_UPDATE_ELEM, &mut element) }.map(drop)
-    }
-
-    /// The key after `key`, or the first; `None` at the end.
-    pub(super) fn next_key(&self, key: Option<&K>) -> io::Result<Option<K>> {
-        let mut next: K = zeroed();
-        let mut element = Element {
-            map: raw(self.descriptor.as_fd()),
-            padding: 0,
-            key: key.map_or(0, |key| std::ptr::from_ref(key) as u64),
-            value_or_next: std::ptr::from_mut(&mut next) as u64,
-            flags: 0,
-        };
-        // SAFETY: both keys have the map's size; a null key asks for the first.
-        match unsafe { bpf(MAP_GET_NEXT_KEY, &mut element) } {
-            Ok(_) => Ok(Some(next)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     fn element(&self, key: &K, value: u64) -> Element {

@@ -26,14 +26,15 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::bpf_ktime_get_ns,
     macros::{btf_tracepoint, map},
-    maps::{Array, PerCpuArray, PerCpuHashMap},
+    maps::{Array, HashMap, PerCpuArray},
     programs::BtfTracePointContext,
 };
 use moonward_ebpf::{
     block::{
-        ERROR_CLASSES, Key, OPERATION_DISCARD, OPERATION_FLUSH, OPERATION_OTHER, OPERATION_READ,
-        OPERATION_WRITE, Record, SKIPPED_CLOCK, SKIPPED_NO_DEVICE, SKIPPED_NO_ISSUE_TIME,
-        SKIPPED_NO_START_TIME, SKIPPED_PARTIAL, SKIPPED_TABLE_FULL, Skipped,
+        Directory, ERROR_CLASSES, OPERATION_DISCARD, OPERATION_FLUSH, OPERATION_OTHER,
+        OPERATION_READ, OPERATION_WRITE, PROBES, Record, SKIPPED_CLOCK, SKIPPED_NO_DEVICE,
+        SKIPPED_NO_ISSUE_TIME, SKIPPED_NO_START_TIME, SKIPPED_PARTIAL, SKIPPED_TABLE_FULL, SLOTS,
+        Skipped, first_slot, key_of,
     },
     kernel::{Setting, load, opaque},
 };
@@ -78,15 +79,21 @@ static HAS_ISSUE: Setting = Setting::new(0);
 #[unsafe(no_mangle)]
 static STATUS_IS_BLK: Setting = Setting::new(1);
 
-/// The loader sets the size by the machine's disks and CPUs. Preallocated: no allocation in
-/// interrupts, and a size that can be told beforehand.
+/// How many records there are; the loader sets it by the machine's disks and CPUs, here and as
+/// the size of `RECORDS`.
+#[unsafe(no_mangle)]
+static TABLE_SIZE: Setting = Setting::new(64);
+
 #[map]
-static RECORDS: PerCpuHashMap<Key, Record> = PerCpuHashMap::with_max_entries(64, 0);
+static RECORDS: PerCpuArray<Record> = PerCpuArray::with_max_entries(64, 0);
+/// Which record is whose.
+#[map]
+static DIRECTORY: Array<Directory> = Array::with_max_entries(1, 0);
+/// Decides between CPUs that want the same free place at once: record to key.
+#[map]
+static CLAIMS: HashMap<u32, u64> = HashMap::with_max_entries(SLOTS as u32, 0);
 #[map]
 static SKIPPED: PerCpuArray<Skipped> = PerCpuArray::with_max_entries(1, 0);
-/// Never written: where new records are copied from, as they do not fit the stack.
-#[map]
-static EMPTY: Array<Record> = Array::with_max_entries(1, 0);
 
 #[btf_tracepoint(function = "block_rq_complete")]
 pub fn block_rq_complete(ctx: BtfTracePointContext) -> i32 {
@@ -121,8 +128,7 @@ unsafe fn complete(ctx: &BtfTracePointContext) {
         return skip(SKIPPED_NO_DEVICE);
     };
     let operation = operation_of(command);
-    let key = Key { device, operation };
-    let Some(record) = record_of(&key) else {
+    let Some(record) = record_of(key_of(device, operation)) else {
         return skip(SKIPPED_TABLE_FULL);
     };
     // SAFETY: the record is this CPU's own, and the kernel lets no program interrupt itself.
@@ -200,16 +206,46 @@ fn operation_of(command: u32) -> u32 {
     }
 }
 
+/// The record of a key: the one it has, or the first free one on its way.
 #[inline(always)]
-fn record_of(key: &Key) -> Option<*mut Record> {
-    if let Some(record) = RECORDS.get_ptr_mut(key) {
-        return Some(record);
+fn record_of(key: u64) -> Option<*mut Record> {
+    let size = TABLE_SIZE.load();
+    let directory = DIRECTORY.get_ptr_mut(0)?;
+    let mut slot = first_slot(key, size);
+    for _ in 0..PROBES {
+        let place = opaque(slot as usize);
+        if place >= SLOTS {
+            return None;
+        }
+        // SAFETY: the value lives as long as the program, and `place` lies within it. Keys are
+        // written once and never change, so a plain load sees 0 or the key.
+        let kept = unsafe { (&raw mut (*directory).keys).cast::<u64>().add(place) };
+        // SAFETY: as above.
+        let found = unsafe { core::ptr::read_volatile(kept) };
+        if found == key || (found == 0 && claim(place as u32, key, kept)) {
+            return RECORDS.get_ptr_mut(place as u32);
+        }
+        slot += 1;
+        if slot >= size {
+            slot = 0;
+        }
     }
-    let empty = EMPTY.get_ptr(0)?;
-    // SAFETY: the map keeps its value for as long as the program lives. Another CPU may have
-    // inserted the key in between; the look-up below finds either.
-    let _ = unsafe { RECORDS.insert(key, &*empty, u64::from(BPF_NOEXIST)) };
-    RECORDS.get_ptr_mut(key)
+    None
+}
+
+/// Takes a free place, unless another key was faster.
+#[inline(always)]
+fn claim(place: u32, key: u64, kept: *mut u64) -> bool {
+    // An error means that somebody else was first: who, says the look-up.
+    let _ = CLAIMS.insert(place, key, u64::from(BPF_NOEXIST));
+    // SAFETY: entries of the map are never removed.
+    let owner = unsafe { CLAIMS.get(place) };
+    if owner.copied() != Some(key) {
+        return false;
+    }
+    // SAFETY: the place belongs to this key; whoever else writes it writes the same.
+    unsafe { core::ptr::write_volatile(kept, key) };
+    true
 }
 
 #[inline(always)]
