@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use moonward::collect::filesystem::Ignored;
 use moonward::collect::{Collector, Root, Round, registry};
 use moonward::model::{Batch, Moment};
 
@@ -75,7 +76,7 @@ fn every_collector_reads_every_machine_as_before() {
     let bless = std::env::var_os("MOONWARD_BLESS").is_some();
     let mut report = String::new();
     for machine in MACHINES {
-        for mut collector in registry::all(true) {
+        for mut collector in registry::all(Ignored::default(), true) {
             let seen = run(collector.as_mut(), machine);
             let path = tree(machine)
                 .join("expected")
@@ -104,7 +105,7 @@ fn no_series_comes_twice_from_one_machine() {
     for machine in MACHINES {
         let root = Root::recorded(tree(machine));
         let mut batch = Batch::new();
-        for mut collector in registry::all(true) {
+        for mut collector in registry::all(Ignored::default(), true) {
             collector.collect(&mut Round::new(&root, &mut batch, Moment(1)));
         }
         let mut series: Vec<&str> = batch.iter().map(|sample| sample.series.as_str()).collect();
@@ -120,7 +121,7 @@ fn no_series_comes_twice_from_one_machine() {
 fn a_machine_without_any_file_costs_values_only() {
     let empty = tempfile::tempdir().unwrap();
     let root = Root::recorded(empty.path());
-    for mut collector in registry::all(true) {
+    for mut collector in registry::all(Ignored::default(), true) {
         let mut batch = Batch::new();
         let mut round = Round::new(&root, &mut batch, Moment(1));
         collector.collect(&mut round);
@@ -133,7 +134,7 @@ fn a_machine_without_any_file_costs_values_only() {
 #[test]
 fn a_second_round_on_a_machine_that_stands_still_gives_the_same() {
     for machine in MACHINES {
-        for mut collector in registry::all(true) {
+        for mut collector in registry::all(Ignored::default(), true) {
             let first = run(collector.as_mut(), machine);
             let second = run(collector.as_mut(), machine);
             assert_eq!(

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::process::Command;
 
+use moonward::collect::filesystem::Ignored;
 use moonward::collect::{Collector, Root, Round, Schedule, Timetable, registry};
 use moonward::model::{Batch, Clock};
 use moonward::store::{Store, StoreLimits};
@@ -26,7 +27,7 @@ use moonward::telemetry::{Room, StatusBoard};
 type Values = BTreeMap<String, f64>;
 
 fn collector(name: &str) -> Box<dyn Collector> {
-    registry::all(true)
+    registry::all(Ignored::default(), true)
         .into_iter()
         .find(|collector| collector.name() == name)
         .unwrap()
@@ -76,7 +77,7 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn every_collector_gives_samples_or_says_what_is_absent() {
-    for mut collector in registry::all(true) {
+    for mut collector in registry::all(Ignored::default(), true) {
         let root = Root::machine();
         let mut batch = Batch::new();
         let mut round = Round::new(&root, &mut batch, Clock::System.now());
@@ -105,7 +106,7 @@ fn cpu_counters_lie_between_two_looks() {
         ("system.cpu.context_switches", "ctxt "),
         ("system.cpu.interrupts", "intr "),
         ("system.cpu.softirqs", "softirq "),
-        ("system.processes.created", "processes "),
+        ("system.process.created", "processes "),
     ] {
         let (values, bracket) = between("cpu", || field("/proc/stat", key));
         assert!(bracket.contains(&values[series]), "{series} {bracket:?}");
@@ -299,10 +300,13 @@ fn the_schedule_brings_every_collector_into_the_store() {
         board.clone(),
         Timetable::default(),
     );
-    for collector in registry::all() {
+    for collector in registry::all(Ignored::default(), true) {
         schedule.add(Room::Collector, collector);
     }
-    assert_eq!(schedule.run_due(|| false), registry::all().len());
+    assert_eq!(
+        schedule.run_due(|| false),
+        registry::all(Ignored::default(), true).len()
+    );
     assert!(store.get("system.uptime").is_some());
     for status in board.statuses() {
         assert_eq!(status.runs, 1, "{}", status.name);

@@ -1,6 +1,6 @@
 //! What the block program counts: requests by device and operation.
 
-use crate::histogram::Histogram;
+use crate::histogram::{BUCKETS, Histogram, count_in};
 
 /// The key of a record.
 #[repr(C)]
@@ -28,6 +28,9 @@ pub const OPERATION_OTHER: u32 = 4;
 pub const ERROR_CLASSES: usize = 13;
 
 /// What is counted for one device and operation, on one CPU.
+///
+/// The counts and sums of both histograms stand together: one request then touches three cache
+/// lines of the record instead of five.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
@@ -35,12 +38,14 @@ pub struct Record {
     pub requests: u64,
     /// Bytes that completed, those of partly completed requests too.
     pub bytes: u64,
+    total_count: u64,
+    total_sum: u64,
+    device_count: u64,
+    device_sum: u64,
     /// Completions with an error, by class.
     pub errors: [u64; ERROR_CLASSES],
-    /// From the request's start (its first bio entering the block layer) to its completion.
-    pub total: Histogram,
-    /// From the hand-over to the driver to the completion.
-    pub device: Histogram,
+    total_buckets: [u64; BUCKETS],
+    device_buckets: [u64; BUCKETS],
 }
 
 impl Record {
@@ -48,10 +53,72 @@ impl Record {
     pub const EMPTY: Self = Self {
         requests: 0,
         bytes: 0,
+        total_count: 0,
+        total_sum: 0,
+        device_count: 0,
+        device_sum: 0,
         errors: [0; ERROR_CLASSES],
-        total: Histogram::EMPTY,
-        device: Histogram::EMPTY,
+        total_buckets: [0; BUCKETS],
+        device_buckets: [0; BUCKETS],
     };
+
+    /// Records the time from the request's start (its first bio entering the block layer) to its
+    /// completion, in nanoseconds.
+    #[inline(always)]
+    pub fn record_total(&mut self, ns: u64) {
+        self.total_count = self.total_count.wrapping_add(1);
+        self.total_sum = self.total_sum.wrapping_add(ns);
+        count_in(&mut self.total_buckets, ns);
+    }
+
+    /// Records the time from the hand-over to the driver to the completion, in nanoseconds.
+    #[inline(always)]
+    pub fn record_device(&mut self, ns: u64) {
+        self.device_count = self.device_count.wrapping_add(1);
+        self.device_sum = self.device_sum.wrapping_add(ns);
+        count_in(&mut self.device_buckets, ns);
+    }
+
+    /// What [`Record::record_total`] has recorded.
+    pub fn total(&self) -> Histogram {
+        Histogram {
+            count: self.total_count,
+            sum: self.total_sum,
+            buckets: self.total_buckets,
+        }
+    }
+
+    /// What [`Record::record_device`] has recorded.
+    pub fn device(&self) -> Histogram {
+        Histogram {
+            count: self.device_count,
+            sum: self.device_sum,
+            buckets: self.device_buckets,
+        }
+    }
+
+    /// Adds another record, for example that of the next CPU.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.requests, other.requests),
+            (&mut self.bytes, other.bytes),
+            (&mut self.total_count, other.total_count),
+            (&mut self.total_sum, other.total_sum),
+            (&mut self.device_count, other.device_count),
+            (&mut self.device_sum, other.device_sum),
+        ] {
+            *mine = mine.wrapping_add(theirs);
+        }
+        for (mine, theirs) in [
+            (&mut self.errors[..], &other.errors[..]),
+            (&mut self.total_buckets[..], &other.total_buckets[..]),
+            (&mut self.device_buckets[..], &other.device_buckets[..]),
+        ] {
+            for (mine, theirs) in mine.iter_mut().zip(theirs) {
+                *mine = mine.wrapping_add(*theirs);
+            }
+        }
+    }
 }
 
 /// Completions that could not be placed at all: the table was full.

@@ -45,10 +45,18 @@ pub fn control(inherited: &mut Inherited, path: &Path) -> Result<ControlSocket, 
             .ok()
             .and_then(|address| Some(address.as_pathname()?.display().to_string()))
             .unwrap_or_else(|| "(from systemd)".into());
-        return Ok(ControlSocket { listener, path, own: false });
+        return Ok(ControlSocket {
+            listener,
+            path,
+            own: false,
+        });
     }
     let listener = bind_unix(path, 0o660)?;
-    Ok(ControlSocket { listener, path: path.display().to_string(), own: true })
+    Ok(ControlSocket {
+        listener,
+        path: path.display().to_string(),
+        own: true,
+    })
 }
 
 /// The Zabbix doors that are open, and what they answer from.
@@ -79,7 +87,9 @@ pub fn zabbix(
         }
     };
     let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, ZABBIX_PORT));
-    let address = config.listen.or((by_hand && listeners.is_empty()).then_some(fallback));
+    let address = config
+        .listen
+        .or((by_hand && listeners.is_empty()).then_some(fallback));
     match address.map(bind_tcp) {
         Some(Ok(listener)) => listeners.push(listener),
         Some(Err(error)) => problems.push(chain(&error).to_string()),
@@ -89,7 +99,7 @@ pub fn zabbix(
         return Zabbix::default();
     }
     let items = Arc::new(items(config, store));
-    let doors = open_all(listeners, &allowed(config), &items, store.clock(), &mut problems);
+    let doors = open_all(listeners, config, &items, store.clock(), &mut problems);
     part.set(match (doors.is_empty(), problems.is_empty()) {
         (_, true) => Verdict::Active,
         (false, false) => Verdict::Degraded(problems.join("; ")),
@@ -98,12 +108,17 @@ pub fn zabbix(
     for problem in &problems {
         tracing::error!(door = ZABBIX, problem, "a Zabbix socket is not served");
     }
-    Zabbix { items: (!doors.is_empty()).then_some(items), doors }
+    Zabbix {
+        items: (!doors.is_empty()).then_some(items),
+        doors,
+    }
 }
 
 fn items(config: &ZabbixConfig, store: &Store) -> Items {
-    let identity =
-        Identity { hostname: config.hostname.clone(), metadata: config.metadata.clone() };
+    let identity = Identity {
+        hostname: config.hostname.clone(),
+        metadata: config.metadata.clone(),
+    };
     Items::new(store.clone(), identity, Root::machine())
 }
 
@@ -116,7 +131,7 @@ pub fn allowed(config: &ZabbixConfig) -> AllowList {
 
 fn open_all(
     listeners: Vec<TcpListener>,
-    allowed: &AllowList,
+    config: &ZabbixConfig,
     items: &Arc<Items>,
     clock: &Clock,
     problems: &mut Vec<String>,
@@ -124,7 +139,7 @@ fn open_all(
     let mut doors = Vec::new();
     for listener in listeners {
         let answer = Arc::clone(items) as Arc<dyn crate::serve::zabbix::answer::Answer>;
-        match Door::open(listener, allowed.clone(), answer, clock.clone()) {
+        match Door::open(listener, allowed(config), answer, clock.clone()) {
             Ok(door) => doors.push(door),
             Err(error) => problems.push(format!("the Zabbix door cannot be opened: {error}")),
         }

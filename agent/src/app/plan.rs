@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::probing::{self, SharedProbes};
+use crate::collect::filesystem::Ignored;
 use crate::collect::own::Own;
 use crate::collect::unit::{Selection, UnitWatch};
 use crate::collect::{Root, Schedule, Timetable, registry};
@@ -22,7 +23,18 @@ pub fn timetable(config: &CollectConfig) -> Timetable {
             off.insert(name.to_owned());
         }
     }
-    Timetable { interval: config.interval, intervals, off }
+    Timetable {
+        interval: config.interval,
+        intervals,
+        off,
+    }
+}
+
+fn ignored(config: &CollectConfig) -> Ignored {
+    Ignored::new(
+        &config.filesystem.ignore_types,
+        &config.filesystem.ignore_mountpoints,
+    )
 }
 
 /// The schedule with every collector and probe reader on it.
@@ -35,10 +47,13 @@ pub fn schedule(
     let timetable = timetable(&config.collect);
     let mut schedule = Schedule::new(Root::machine(), store.clone(), board.clone(), timetable);
     let process_io = !probing::counts_process_io(probes);
-    for collector in registry::all(process_io) {
+    for collector in registry::all(ignored(&config.collect), process_io) {
         schedule.add(Room::Collector, collector);
     }
-    schedule.add(Room::Collector, Box::new(Own::new(board.clone(), store.clone())));
+    schedule.add(
+        Room::Collector,
+        Box::new(Own::new(board.clone(), store.clone())),
+    );
     for reader in probing::readers(probes) {
         schedule.add(Room::Probe, reader);
     }
@@ -49,7 +64,12 @@ pub fn schedule(
 pub fn unit_watch(config: &CollectConfig) -> UnitWatch {
     UnitWatch {
         selection: Selection {
-            patterns: config.unit.patterns.iter().map(|pattern| Glob::new(pattern)).collect(),
+            patterns: config
+                .unit
+                .patterns
+                .iter()
+                .map(|pattern| Glob::new(pattern))
+                .collect(),
             units_max: config.unit.max_units,
         },
         interval: config.collector("unit").interval,

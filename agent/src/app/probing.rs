@@ -42,8 +42,13 @@ fn verdict(probes: &Probes, object: Object) -> Verdict {
         .filter(|program| program.object == object)
         .map(|program| &program.verdict)
         .collect();
-    let attached = verdicts.iter().filter(|verdict| ***verdict == Verdict::Active).count();
-    let first_other = verdicts.iter().find(|verdict| ***verdict != Verdict::Active);
+    let attached = verdicts
+        .iter()
+        .filter(|verdict| ***verdict == Verdict::Active)
+        .count();
+    let first_other = verdicts
+        .iter()
+        .find(|verdict| ***verdict != Verdict::Active);
     match first_other {
         None if attached > 0 => Verdict::Active,
         None => Verdict::Off,
@@ -54,11 +59,17 @@ fn verdict(probes: &Probes, object: Object) -> Verdict {
 
 /// The readers of the objects that run in the kernel, for the schedule.
 pub fn readers(probes: &SharedProbes) -> Vec<Box<dyn Collector>> {
-    let objects = probes.lock().unwrap_or_else(PoisonError::into_inner).objects();
+    let objects = probes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .objects();
     objects
         .into_iter()
         .map(|object| -> Box<dyn Collector> {
-            Box::new(Reader { probes: Arc::clone(probes), object })
+            Box::new(Reader {
+                probes: Arc::clone(probes),
+                object,
+            })
         })
         .collect()
 }
@@ -86,7 +97,10 @@ impl Collector for Reader {
             round.lost(reason);
         }
         if let Err(error) = probes.read(self.object, round.batch) {
-            round.lost(format!("the maps of {} cannot be read: {error}", self.object.as_str()));
+            round.lost(format!(
+                "the maps of {} cannot be read: {error}",
+                self.object.as_str()
+            ));
         }
         if self.object == Object::Block {
             probes.read_cost(round.batch);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::notify::Notifier;
 use crate::model::clock::{Clock, Moment};
+use crate::telemetry::heartbeat::Heartbeat;
 
 /// A task that says from time to time that it is alive.
 pub trait Alive: Send + Sync {
@@ -18,6 +19,37 @@ pub trait Alive: Send + Sync {
     fn last_beat(&self) -> Moment;
     /// How long it may stay silent.
     fn limit(&self) -> Duration;
+    /// What it was doing when it was last heard of, where that is known.
+    fn work(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A heartbeat, and how long its owner may stay silent.
+#[derive(Clone, Debug)]
+pub struct Supervised {
+    /// The sign of life.
+    pub heartbeat: Heartbeat,
+    /// The longest silence.
+    pub limit: Duration,
+}
+
+impl Alive for Supervised {
+    fn name(&self) -> &str {
+        self.heartbeat.name()
+    }
+
+    fn last_beat(&self) -> Moment {
+        self.heartbeat.last()
+    }
+
+    fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    fn work(&self) -> Option<&'static str> {
+        self.heartbeat.work().map(|work| work.what)
+    }
 }
 
 /// A task that has been silent for too long.
@@ -29,6 +61,8 @@ pub struct Late {
     pub silent: Duration,
     /// For how long it may be.
     pub limit: Duration,
+    /// What it was doing, where that is known.
+    pub work: Option<&'static str>,
 }
 
 /// Watches over the tasks that it was given.
@@ -79,6 +113,7 @@ impl Watchdog {
                     name: task.name().to_owned(),
                     silent,
                     limit: task.limit(),
+                    work: task.work(),
                 })
             })
             .collect();
@@ -93,6 +128,7 @@ impl Watchdog {
             if !before.contains(&late.name) {
                 tracing::error!(
                     task = late.name,
+                    work = late.work.unwrap_or("nothing known"),
                     silent_seconds = late.silent.as_secs_f64(),
                     limit_seconds = late.limit.as_secs_f64(),
                     "a task has stopped beating; systemd will restart the agent unless it comes back"
@@ -127,7 +163,11 @@ impl Watchdog {
 fn remark(late: &[Late]) -> String {
     let names: Vec<String> = late
         .iter()
-        .map(|late| format!("{} ({} s)", late.name, late.silent.as_secs()))
+        .map(|late| {
+            let work = late.work.map(|work| format!(" in {work}"));
+            let (work, seconds) = (work.unwrap_or_default(), late.silent.as_secs());
+            format!("{}{work} ({seconds} s)", late.name)
+        })
         .collect();
     format!("late: {}", names.join(", "))
 }
@@ -200,6 +240,23 @@ mod tests {
             let late = self.dog.look();
             late.iter().map(|late| late.name.clone()).collect()
         }
+    }
+
+    #[test]
+    fn a_heartbeat_names_the_work_that_hangs() {
+        let (clock, hand) = Clock::manual();
+        let heartbeat = Heartbeat::new("rounds", clock.clone());
+        let supervised = Supervised {
+            heartbeat: heartbeat.clone(),
+            limit: Duration::from_secs(5),
+        };
+        let timeout = Duration::from_secs(30);
+        let mut dog = Watchdog::new(clock, timeout, vec![Arc::new(supervised)]);
+        heartbeat.begin("filesystem");
+        hand.advance(Duration::from_secs(10));
+        assert_eq!(remark(dog.look()), "late: rounds in filesystem (10 s)");
+        heartbeat.end();
+        assert!(dog.look().is_empty());
     }
 
     #[test]

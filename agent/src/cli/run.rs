@@ -1,18 +1,14 @@
 //! `moonward run`: the service in the foreground.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::Write as _;
 
 use lexopt::Parser;
 
+use super::output;
 use super::verb::{Stopped, Verb};
-use super::{exit, output};
-use crate::app::listeners::bind_unix;
+use crate::app::{self, RunOptions};
 use crate::model::Clock;
-use crate::serve::control::{self, AppCommand};
-use crate::serve::zalua::{self, daemon};
-use crate::store::{Store, StoreLimits};
-use crate::telemetry::StatusBoard;
+use crate::serve::zalua::daemon;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -33,22 +29,12 @@ Options
     options: &["config", "zalua"],
 };
 
-/// What the command line says about a run.
-#[derive(Debug, Default)]
-pub struct Options {
-    /// The configuration file, when it is not where it is by default.
-    pub config: Option<PathBuf>,
-    /// Where things are for ZaLua's clients, when one of them starts the service. The process has
-    /// left its client then, and both outputs are the log.
-    pub zalua: Option<daemon::Paths>,
-}
-
 /// Runs the verb.
 pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
     let given = VERB.read(parser, 0)?;
-    let mut options = Options {
+    let mut options = RunOptions {
         config: given.config,
-        zalua: None,
+        zalua_socket: None,
     };
     if given.zalua {
         let paths = daemon::Paths::read(|name| std::env::var_os(name));
@@ -56,83 +42,22 @@ pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
             output::complain_raw(&format!("{error}\n"));
             return Ok(error.status());
         }
-        options.zalua = Some(paths);
+        log("INFO", "Start server");
+        log(
+            "ERROR",
+            &format!(
+                "Settings file: {}: not run, the Lua host is not part of this build",
+                paths.init.display()
+            ),
+        );
+        options.zalua_socket = Some(paths.socket);
     }
-    Ok(doors(&options))
+    Ok(app::run(options))
 }
 
-/// The doors alone, over an empty store.
-fn doors(options: &Options) -> u8 {
-    let clock = Clock::default();
-    let log = |level: &str, message: &str| {
-        let line = daemon::log_line(Clock::default().wall(), level, message);
-        // There is no other place to report to.
-        if std::io::stderr().lock().write_all(line.as_bytes()).is_err() {}
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let Ok(runtime) = runtime else {
-        log("FATAL", "cannot start the runtime");
-        return exit::SOFTWARE;
-    };
-    runtime.block_on(async {
-        let store = Store::new(clock.clone(), StoreLimits::default());
-        let board = StatusBoard::new();
-        let (commands, mut received) = tokio::sync::mpsc::channel(4);
-        let mut tasks = tokio::task::JoinSet::new();
-        log("INFO", "Start server");
-        for path in super::socket::candidates(None) {
-            if let Ok(listener) = bind_unix(&path, 0o660) {
-                let context = control::Context {
-                    store: store.clone(),
-                    board: board.clone(),
-                    commands: commands.clone(),
-                    started: clock.now(),
-                };
-                tasks.spawn(control::serve(listener, context, std::future::pending()));
-                break;
-            }
-        }
-        if let Some(paths) = options.zalua.clone() {
-            log(
-                "ERROR",
-                &format!(
-                    "Settings file: {}: not run, the Lua host is not part of this build",
-                    paths.init.display()
-                ),
-            );
-            let listener = match bind_unix(&paths.socket, 0o666) {
-                Ok(listener) => listener,
-                Err(error) => {
-                    log("FATAL", &format!("Listen server: {error}"));
-                    return daemon::NOT_LISTENING;
-                }
-            };
-            let identity = zalua::identity(&clock);
-            let door = zalua::Door::new(zalua::Context {
-                store: store.clone(),
-                board: board.clone(),
-                commands: commands.clone(),
-                identity: std::sync::Arc::clone(&identity),
-            });
-            tasks.spawn(door.serve(listener, std::future::pending()));
-            tasks.spawn(async move {
-                if daemon::watch_socket(&paths.socket, &identity, std::future::pending()).await {
-                    commands.send(AppCommand::Stop(exit::OK)).await.ok();
-                }
-                Ok(())
-            });
-        }
-        loop {
-            match received.recv().await {
-                Some(AppCommand::Stop(status)) => return status,
-                Some(AppCommand::Reload(reply)) => {
-                    // The client may have gone.
-                    if reply.send(Ok(())).is_err() {}
-                }
-                None => return exit::SOFTWARE,
-            }
-        }
-    })
+/// A line in ZaLua's own log, in its own form.
+fn log(level: &str, message: &str) {
+    let line = daemon::log_line(Clock::System.wall(), level, message);
+    // There is no other place to report to.
+    if std::io::stderr().lock().write_all(line.as_bytes()).is_err() {}
 }

@@ -10,7 +10,7 @@
 //! | `system.cpu.utilization{mode}` (whole machine, since the last round) | 1 | gauge |
 //! | `system.cpu.logical.count`, `system.cpu.physical.count` | {cpu} | gauge |
 //! | `system.cpu.interrupts`, `system.cpu.softirqs`, `system.cpu.context_switches` | {interrupt}, {softirq}, {context_switch} | counter |
-//! | `system.processes.created` (forks and clones) | {process} | counter |
+//! | `system.process.created` (forks and clones) | {process} | counter |
 //! | `system.linux.processes.runnable`, `system.linux.processes.blocked` | {process} | gauge |
 //! | `system.boot.time` (seconds since 1970) | s | gauge |
 //!
@@ -107,7 +107,7 @@ impl Cpu {
                     "{context_switch}",
                     rest,
                 ),
-                "processes" => counter(round, "system.processes.created", "{process}", rest),
+                "processes" => counter(round, "system.process.created", "{process}", rest),
                 "btime" => gauge(round, "system.boot.time", Unit::SECONDS, rest),
                 "procs_running" => {
                     gauge(round, "system.linux.processes.runnable", PROCESSES, rest);

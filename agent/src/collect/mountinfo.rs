@@ -1,13 +1,40 @@
-//! The mount table, `/proc/self/mountinfo`, as proc_pid_mountinfo(5) describes it.
+//! The mount table, as proc_pid_mountinfo(5) describes it.
 //!
-//! Shared by the collectors for disks and for file systems; does no I/O itself. It is read by hand
+//! Shared by the collectors for disks and for file systems. The machine's table is that of process
+//! 1: systemd gives a sandboxed service a name space of its own, in which every mount is read-only
+//! and some are there twice. It is read by hand
 //! because `procfs-core` leaves the octal escapes in (a mount point with a space would never be
 //! found again) and builds two maps of options for every mount of every round.
 
 use std::collections::HashMap;
 
-/// The table's place.
-pub(super) const PATH: &str = "/proc/self/mountinfo";
+use super::Round;
+
+/// The table of the process itself.
+const OWN: &str = "/proc/self/mountinfo";
+
+/// The table of process 1.
+const FIRST: &str = "/proc/1/mountinfo";
+
+/// Reads the machine's table; also gives the number of lines that could not be read.
+///
+/// That of process 1 is taken when it has the same file system on `/`: otherwise this process is in
+/// a container or a chroot, and the paths of the machine lead nowhere here.
+pub(super) fn table(round: &mut Round<'_>) -> Option<(Vec<Mount>, u64)> {
+    let own = read(&round.read(OWN)?);
+    let Ok(first) = round.root.read(FIRST) else {
+        return Some(own);
+    };
+    let first = read(&first);
+    let same = root(&own.0).is_some_and(|own| Some(own) == root(&first.0));
+    Some(if same { first } else { own })
+}
+
+/// What is mounted on `/`.
+fn root(mounts: &[Mount]) -> Option<((u32, u32), &str)> {
+    let mount = mounts.iter().rev().find(|mount| mount.point == "/")?;
+    Some((mount.device, mount.root.as_str()))
+}
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]

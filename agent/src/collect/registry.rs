@@ -1,10 +1,11 @@
 //! Every collector there is: the one table to add a line to.
 
 use super::Collector;
+use super::filesystem::{Filesystem, Ignored};
 
 /// Makes all collectors, in the order in which they run. `process_io` says whether the IO of all
 /// processes is to be read from their files, because no probe counts it.
-pub fn all(process_io: bool) -> Vec<Box<dyn Collector>> {
+pub fn all(ignored: Ignored, process_io: bool) -> Vec<Box<dyn Collector>> {
     let process = match process_io {
         true => super::process::Process::new(),
         false => super::process::Process::without_io(),
@@ -12,7 +13,7 @@ pub fn all(process_io: bool) -> Vec<Box<dyn Collector>> {
     vec![
         Box::new(super::cpu::Cpu::default()),
         Box::new(super::disk::Disk::new()),
-        Box::new(super::filesystem::Filesystem::new()),
+        Box::new(Filesystem::new(ignored)),
         Box::new(super::limits::Limits),
         Box::new(super::load::Load),
         Box::new(super::memory::Memory::default()),

@@ -119,10 +119,10 @@ impl Config {
                 if !section.is_empty() {
                     text.push('\n');
                 }
-                text.push_str(&format!("[{}]\n", entry.section));
+                text = text + "[" + &entry.section + "]\n";
                 section = entry.section;
             }
-            text.push_str(&format!("{} = {}\n", entry.key, entry.value));
+            text = text + entry.key + " = " + &entry.value + "\n";
         }
         text
     }

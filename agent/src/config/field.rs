@@ -191,7 +191,7 @@ impl<T> Field<T> {
     }
 }
 
-fn within<V: PartialOrd>(value: V, least: V, most: V) -> Option<V> {
+fn within<V: PartialOrd + Copy>(value: V, least: V, most: V) -> Option<V> {
     (value >= least && value <= most).then_some(value)
 }
 

@@ -284,8 +284,7 @@ fn unknown(section: &str, name: &str) -> String {
     if let Some((distance, known)) = nearest
         && distance <= (known.len() / 3).max(1)
     {
-        message.push_str(&format!("; did you mean {known:?}?"));
-        return message;
+        return format!("{message}; did you mean {known:?}?");
     }
     let elsewhere: Vec<String> = SECTIONS
         .iter()
@@ -293,9 +292,11 @@ fn unknown(section: &str, name: &str) -> String {
         .map(|other| format!("[{}]", other.name))
         .collect();
     if !elsewhere.is_empty() {
-        message.push_str(&format!("; it belongs to {}", elsewhere.join(" or ")));
+        message += "; it belongs to ";
+        message += &elsewhere.join(" or ");
     }
-    message.push_str(&format!("; known are {}", names.join(", ")));
+    message += "; known are ";
+    message += &names.join(", ");
     message
 }
 

@@ -103,13 +103,6 @@ pub(super) const SECTIONS: &[Section] = &[
         )],
     },
     Section {
-        name: "collect.disk",
-        keys: &[live(
-            "partitions",
-            Field::Bool(|to| &mut to.collect.disk.partitions),
-        )],
-    },
-    Section {
         name: "collect.filesystem",
         keys: &[
             live(

@@ -44,7 +44,7 @@ fn nothing_at_all_is_the_default() {
 #[test]
 fn later_files_win_key_by_key() {
     let config = parse(&[
-        "[collect]\ninterval = \"30s\"\n[collect.disk]\npartitions = true\ninterval = \"1m\"",
+        "[collect]\ninterval = \"30s\"\n[collect.disk]\nenabled = false\ninterval = \"1m\"",
         "[collect.disk]\ninterval = \"5s\"\n[agent]\nhostname = \"db1\"",
     ])
     .unwrap();
@@ -61,7 +61,7 @@ fn later_files_win_key_by_key() {
         config.collect.collector("of a plugin").interval,
         Duration::from_secs(30)
     );
-    assert!(config.collect.disk.partitions);
+    assert!(!config.collect.collector("disk").enabled);
     assert_eq!(config.zabbix.hostname, "db1");
 }
 
@@ -78,7 +78,7 @@ interval = "10s"
 interval = "10 parsecs"
 
 [collect.disk]
-partitions = "yes"
+enabled = "yes"
 
 [store]
 max_series = 5
@@ -100,7 +100,7 @@ interval = "5s"
         "0.toml:9:12: collect.interval: found \"10 parsecs\", expected a duration from \"100ms\" \
          to \"1d\", such as \"10s\" or \"1h30m\": \"parsecs\" is no unit of time: w, d, h, m, s, \
          ms, us",
-        "0.toml:12:14: collect.disk.partitions: found \"yes\", expected true or false",
+        "0.toml:12:11: collect.disk.enabled: found \"yes\", expected true or false",
         "0.toml:15:14: store.max_series: found 5, expected a whole number from 100 to 10000000",
         "0.toml:16:7: store.ttl: found 300, expected a duration from \"1s\" to \"30d\", such as \
          \"10s\" or \"1h30m\": a number is not quoted text",
@@ -329,7 +329,7 @@ fn a_file_without_permission_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("moonward.toml");
     std::fs::write(&file, "").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o0)).unwrap();
     let loaded = Config::load(&ConfigPaths::file(&file), &environment());
     // Root reads it all the same; whoever does not gets told.
     if let Err(problems) = loaded {
@@ -345,7 +345,9 @@ fn a_file_without_permission_is_reported() {
 
 #[test]
 fn nonsense_of_a_megabyte_stays_bounded() {
-    let unknown: String = (0..20_000).map(|index| format!("k{index}=1\n")).collect();
+    let unknown: String = (0..20_000).fold(String::new(), |text, index| {
+        text + "k" + &index.to_string() + "=1\n"
+    });
     let problems = parse(&[&unknown]).unwrap_err();
     assert_eq!(problems.list().len(), Problems::LISTED_MAX);
     assert_eq!(problems.count(), 20_000);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::environment::Environment;
+use crate::collect::filesystem::{IGNORED_MOUNTPOINTS, IGNORED_TYPES};
 use crate::store::StoreLimits;
 
 /// Everything that can be configured.
@@ -78,6 +79,18 @@ impl LogLevel {
     }
 }
 
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
 /// `[collect]`: the collectors that read the kernel's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectConfig {
@@ -85,8 +98,6 @@ pub struct CollectConfig {
     pub interval: Duration,
     /// What every collector has, in the order of [`CollectConfig::NAMES`].
     pub(super) collectors: [CollectorConfig; Self::NAMES.len()],
-    /// What `[collect.disk]` has beyond that.
-    pub disk: DiskConfig,
     /// What `[collect.filesystem]` has beyond that.
     pub filesystem: FilesystemConfig,
     /// What `[collect.unit]` has beyond that.
@@ -139,13 +150,6 @@ pub struct CollectorConfig {
     pub interval: Duration,
 }
 
-/// What `[collect.disk]` has of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DiskConfig {
-    /// Whether partitions are measured beside whole devices. Default: false.
-    pub partitions: bool,
-}
-
 /// What `[collect.filesystem]` has of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesystemConfig {
@@ -168,6 +172,10 @@ pub struct UnitConfig {
 
 /// `[probe]`: the programs in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one switch per program, as in the file"
+)]
 pub struct ProbeConfig {
     /// Whether any program is loaded. Default: true.
     pub enabled: bool,
@@ -265,7 +273,6 @@ impl Config {
                     enabled: true,
                     interval,
                 }; CollectConfig::NAMES.len()],
-                disk: DiskConfig::default(),
                 filesystem: FilesystemConfig {
                     ignore_types: texts(&IGNORED_TYPES),
                     ignore_mountpoints: texts(&IGNORED_MOUNTPOINTS),
@@ -312,43 +319,6 @@ impl Config {
         }
     }
 }
-
-/// The kernel's own views, which have no size that could run out, and read-only images, which are
-/// always full.
-const IGNORED_TYPES: [&str; 23] = [
-    "autofs",
-    "binfmt_misc",
-    "bpf",
-    "cgroup",
-    "cgroup2",
-    "configfs",
-    "debugfs",
-    "devpts",
-    "devtmpfs",
-    "efivarfs",
-    "erofs",
-    "fusectl",
-    "hugetlbfs",
-    "iso9660",
-    "mqueue",
-    "nsfs",
-    "proc",
-    "pstore",
-    "rpc_pipefs",
-    "securityfs",
-    "squashfs",
-    "sysfs",
-    "tracefs",
-];
-
-/// The layers of containers, which show the size of the file system below them once more.
-const IGNORED_MOUNTPOINTS: [&str; 5] = [
-    "/run/containerd/*",
-    "/run/credentials/*",
-    "/var/lib/containers/*",
-    "/var/lib/docker/*",
-    "/var/lib/kubelet/*",
-];
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()

@@ -164,7 +164,7 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(show_duration(Duration::from_secs(5_400)), "1h30m");
+        assert_eq!(show_duration(Duration::from_mins(90)), "1h30m");
         assert_eq!(show_duration(Duration::ZERO), "0s");
         for (text, reason) in [
             ("", "it is empty"),

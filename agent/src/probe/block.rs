@@ -77,7 +77,7 @@ impl Reader {
             };
             *self.sum = Record::EMPTY;
             for value in values {
-                add(&mut self.sum, value);
+                self.sum.add(value);
             }
             let name = self
                 .names
@@ -111,16 +111,6 @@ impl Reader {
     }
 }
 
-fn add(sum: &mut Record, value: &Record) {
-    sum.requests = sum.requests.wrapping_add(value.requests);
-    sum.bytes = sum.bytes.wrapping_add(value.bytes);
-    for (sum, count) in sum.errors.iter_mut().zip(value.errors) {
-        *sum = sum.wrapping_add(count);
-    }
-    sum.total.add(&value.total);
-    sum.device.add(&value.device);
-}
-
 fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
     let tags = [("device", device), ("operation", operation)];
     batch.counter(
@@ -145,8 +135,8 @@ fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
         }
     }
     for (name, histogram) in [
-        ("system.disk.latency", &record.total),
-        ("system.disk.device.latency", &record.device),
+        ("system.disk.latency", record.total()),
+        ("system.disk.device.latency", record.device()),
     ] {
         if histogram.count > 0 {
             batch.push(
@@ -154,7 +144,7 @@ fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
                 &tags,
                 Kind::Histogram,
                 Unit::SECONDS,
-                histogram::in_seconds(histogram),
+                histogram::in_seconds(&histogram),
             );
         }
     }
@@ -241,7 +231,7 @@ mod tests {
         record.requests = 2;
         record.bytes = 8192;
         record.errors[7] = 1;
-        record.total.record(2_000);
+        record.record_total(2_000);
         let mut batch = Batch::new();
         push(&mut batch, "vda", "read", &record);
         let texts: Vec<String> = batch

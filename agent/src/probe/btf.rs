@@ -156,7 +156,7 @@ impl Kind {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Type<'a> {
+struct Entry<'a> {
     name: u32,
     kind: Kind,
     /// For structures: member offsets carry a width in their upper 8 bits.
@@ -265,13 +265,13 @@ impl<'a> Btf<'a> {
     }
 
     /// The type whose bytes start at `at`; the error is its kind, if that is unknown.
-    fn type_at(&self, at: usize) -> Result<Type<'a>, Option<u8>> {
+    fn type_at(&self, at: usize) -> Result<Entry<'a>, Option<u8>> {
         let types: &'a [u8] = self.types;
         let word = |offset| u32_at(types, at + offset).ok_or(None);
         let (name, info, size_or_type) = (word(0)?, word(4)?, word(8)?);
         let number = (info >> 24 & 0x1f) as u8;
         let (kind, rest) = Kind::of(number, (info & 0xffff) as usize).ok_or(Some(number))?;
-        Ok(Type {
+        Ok(Entry {
             name,
             kind,
             flag: info >> 31 == 1,
@@ -280,9 +280,9 @@ impl<'a> Btf<'a> {
         })
     }
 
-    fn type_of(&self, id: u32) -> Option<Type<'a>> {
+    fn type_of(&self, id: u32) -> Option<Entry<'a>> {
         if id == 0 {
-            return Some(Type {
+            return Some(Entry {
                 name: 0,
                 kind: Kind::Void,
                 flag: false,
@@ -302,7 +302,7 @@ impl<'a> Btf<'a> {
     }
 
     /// Follows typedefs and qualifiers to the type behind them.
-    fn resolve(&self, id: u32) -> Option<Type<'a>> {
+    fn resolve(&self, id: u32) -> Option<Entry<'a>> {
         let mut found = self.type_of(id)?;
         for _ in 0..DEPTH_MAX {
             match found.kind {
@@ -379,7 +379,7 @@ impl<'a> Btf<'a> {
     /// The type, the offset in bits and the width of a bit field (else 0) of a member.
     fn member(
         &self,
-        of: Type<'a>,
+        of: Entry<'a>,
         name: &[u8],
         depth: usize,
         budget: &mut u32,

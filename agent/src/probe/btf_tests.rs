@@ -80,7 +80,7 @@ fn sample() -> Vec<u8> {
         4,
         true,
         24,
-        &[[first, 1, 0], [0, 5, 64], [bits, 2, 3 << 24 | 129]],
+        &[[first, 1, 0], [0, 5, 64], [bits, 2, (3 << 24) + 129]],
     ); // 6
     builder.add("", 10, false, 6, &[]); // 7 const
     builder.add("", 2, false, 7, &[]); // 8 pointer

@@ -99,10 +99,10 @@ pub(super) fn load(enabled: &[Object], store: &mut Store) -> Outcome {
     outcome
 }
 
-fn supported<'a>(
+fn supported(
     object: Object,
-    resolved: &'a Resolved,
-) -> impl Iterator<Item = &'static offsets::Program> + 'a {
+    resolved: &Resolved,
+) -> impl Iterator<Item = &'static offsets::Program> {
     PROGRAMS.iter().filter(move |program| {
         program.object == object.as_str() && !resolved.unsupported.contains_key(program.name)
     })
@@ -378,7 +378,7 @@ mod tests {
                 continue;
             };
             for setting in offsets::resolve(&btf, object.as_str()).settings.keys() {
-                let symbol = format!("\0{setting}\0");
+                let symbol = format!("{setting}\0");
                 assert!(
                     bytes
                         .windows(symbol.len())

@@ -348,7 +348,7 @@ impl<K: Record, V: Record> Map<K, V> {
         let info: MapInfo = info(descriptor.as_fd()).map_err(MapError::NoMap)?;
         if info.key_size as usize != size_of::<K>()
             || info.value_size as usize != size_of::<V>()
-            || size_of::<V>() % 8 != 0
+            || !size_of::<V>().is_multiple_of(8)
         {
             return Err(MapError::Layout {
                 key_size: info.key_size,

@@ -19,6 +19,7 @@ const SAMPLES: Unit = Unit::new("{sample}");
 
 /// Which of the TCP programs run: a series whose program does not is left out instead of 0.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each program")]
 pub(super) struct Parts {
     pub(super) states: bool,
     pub(super) retransmits: bool,
@@ -214,10 +215,11 @@ mod tests {
                 ..Parts::default()
             },
         );
-        let text = batch
+        let lines: Vec<String> = batch
             .iter()
             .map(|sample| format!("{} {}\n", sample.series.as_str(), sample.value))
-            .collect::<String>();
+            .collect();
+        let text = lines.concat();
         for line in [
             "system.tcp.connections.opened{network.type=\"ipv4\",type=\"connect\"} 3\n",
             "system.tcp.connections.opened{network.type=\"ipv4\",type=\"accept\"} 7\n",

@@ -60,6 +60,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether it works wholly.
+    pub fn is_active(&self) -> bool {
+        *self == Self::Active
+    }
+
     /// One word.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -149,7 +149,7 @@ unsafe fn complete(ctx: &BtfTracePointContext) {
         } else if start > now {
             skip(SKIPPED_CLOCK);
         } else {
-            record.total.record(now - start);
+            record.record_total(now - start);
         }
     }
     // The end of a flush sequence carries no bytes: its data step has been timed already, or
@@ -162,7 +162,7 @@ unsafe fn complete(ctx: &BtfTracePointContext) {
     } else if issue > now {
         skip(SKIPPED_CLOCK);
     } else {
-        record.device.record(now - issue);
+        record.record_device(now - issue);
     }
 }
 

@@ -179,9 +179,8 @@ impl Facts {
                 device: Device::read(root, &line.name),
             })
             .collect();
-        let mounts = round.read(mountinfo::PATH).unwrap_or_default();
         // Lines that cannot be read are the file system collector's to report.
-        let (mounts, _) = mountinfo::read(&mounts);
+        let (mounts, _) = mountinfo::table(round).unwrap_or_default();
         let visible = mountinfo::visible(&mounts);
         let mounts: Vec<_> = mounts
             .into_iter()

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::answer::{self, Answer, Statvfs};
 use super::asking::{self, Asking, Outcome};
-use super::selection::{self, Chosen};
+use super::selection::{self, Chosen, Ignored};
 use crate::collect::{Collector, Root, Round, mountinfo};
 use crate::model::{Clock, Unit};
 
@@ -33,15 +33,17 @@ pub struct Filesystem {
     /// Whom to ask; chosen by the root of the first round unless given.
     source: Option<(Root, Arc<dyn Statvfs>)>,
     given: Option<Arc<dyn Statvfs>>,
+    ignored: Ignored,
     asking: Asking,
 }
 
 impl Filesystem {
     /// A collector that asks the kernel, or the recording of a recorded tree.
-    pub fn new() -> Self {
+    pub fn new(ignored: Ignored) -> Self {
         Self {
             source: None,
             given: None,
+            ignored,
             asking: Asking::new(Clock::System, asking::WAIT),
         }
     }
@@ -50,7 +52,7 @@ impl Filesystem {
     pub fn with_source(source: Arc<dyn Statvfs>) -> Self {
         Self {
             given: Some(source),
-            ..Self::new()
+            ..Self::default()
         }
     }
 
@@ -71,7 +73,7 @@ impl Filesystem {
 
 impl Default for Filesystem {
     fn default() -> Self {
-        Self::new()
+        Self::new(Ignored::default())
     }
 }
 
@@ -90,14 +92,13 @@ impl Collector for Filesystem {
     }
 
     fn collect(&mut self, round: &mut Round<'_>) {
-        let Some(text) = round.read(mountinfo::PATH) else {
+        let Some((mounts, odd)) = mountinfo::table(round) else {
             return;
         };
-        let (mounts, odd) = mountinfo::read(&text);
         for _ in 0..odd {
-            round.lost(format!("{} has an odd line", mountinfo::PATH));
+            round.lost("the mount table has an odd line");
         }
-        let (chosen, beyond) = selection::choose(mounts);
+        let (chosen, beyond) = selection::choose(mounts, &self.ignored);
         if beyond > 0 {
             round.lost(format!(
                 "{beyond} mounts were left out; {} is the most that are measured",
@@ -234,7 +235,7 @@ mod tests {
             let before = ask();
             let mut batch = Batch::new();
             let mut round = Round::new(&root, &mut batch, Moment(0));
-            Filesystem::new().collect(&mut round);
+            Filesystem::default().collect(&mut round);
             let after = ask();
             let used = |said: &rustix::fs::StatVfs| {
                 ((said.f_blocks - said.f_bfree) * said.f_frsize) as f64

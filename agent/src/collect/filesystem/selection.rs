@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 
 use crate::collect::mountinfo::{self, Mount};
+use crate::model::Glob;
 
 /// The most mounts that are measured; hosts of containers have tens of thousands.
 pub(super) const MOUNTS_MAX: usize = 512;
 
-/// File systems that hold no files of anybody. `overlay` and `squashfs` are here because every
-/// container and every package mounts one; an `overlay` on `/` is measured nevertheless.
-const PSEUDO: [&str; 36] = [
+/// Patterns of the types that are not measured unless something else is configured: file systems
+/// that hold no files of anybody, and read-only images, which are always full. `overlay` and
+/// `squashfs` are here because every container and every package mounts one. What is mounted on `/`
+/// is measured whatever its type. `tmpfs` is not here: a full `/run` or `/tmp` hurts.
+pub const IGNORED_TYPES: [&str; 38] = [
     "autofs",
     "binder",
     "binfmt_misc",
@@ -22,12 +25,14 @@ const PSEUDO: [&str; 36] = [
     "devpts",
     "devtmpfs",
     "efivarfs",
+    "erofs",
     "fuse.gvfsd-fuse",
     "fuse.lxcfs",
     "fuse.portal",
     "fuse.snapfuse",
     "fusectl",
     "hugetlbfs",
+    "iso9660",
     "mqueue",
     "nfsd",
     "nsfs",
@@ -47,6 +52,57 @@ const PSEUDO: [&str; 36] = [
     "tracefs",
     "virtual",
 ];
+
+/// Patterns of the mount points that are not measured unless something else is configured: the
+/// layers of containers, which show the size of the file system below them once more, and the
+/// credentials of units.
+pub const IGNORED_MOUNTPOINTS: [&str; 5] = [
+    "/run/containerd/*",
+    "/run/credentials/*",
+    "/var/lib/containers/*",
+    "/var/lib/docker/*",
+    "/var/lib/kubelet/*",
+];
+
+/// Which mounts are left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// By type.
+    pub types: Vec<Glob>,
+    /// By mount point.
+    pub mountpoints: Vec<Glob>,
+}
+
+impl Ignored {
+    /// Reads the patterns.
+    pub fn new(
+        types: impl IntoIterator<Item = impl AsRef<str>>,
+        mountpoints: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Self {
+        Self {
+            types: types
+                .into_iter()
+                .map(|text| Glob::new(text.as_ref()))
+                .collect(),
+            mountpoints: mountpoints
+                .into_iter()
+                .map(|text| Glob::new(text.as_ref()))
+                .collect(),
+        }
+    }
+
+    fn has(&self, mount: &Mount) -> bool {
+        let fits = |patterns: &[Glob], text: &str| patterns.iter().any(|glob| glob.matches(text));
+        mount.point != "/"
+            && (fits(&self.types, &mount.kind) || fits(&self.mountpoints, &mount.point))
+    }
+}
+
+impl Default for Ignored {
+    fn default() -> Self {
+        Self::new(IGNORED_TYPES, IGNORED_MOUNTPOINTS)
+    }
+}
 
 /// Which file systems ask somebody else before they answer, and so may never answer. All of FUSE
 /// is among them: a program answers there.
@@ -81,7 +137,7 @@ pub(super) struct Chosen {
 
 /// Chooses among the mounts those that can be reached and hold files, one for every mount point,
 /// disks before file systems in memory. Also says how many were left out for their number.
-pub(super) fn choose(mounts: Vec<Mount>) -> (Vec<Chosen>, usize) {
+pub(super) fn choose(mounts: Vec<Mount>, ignored: &Ignored) -> (Vec<Chosen>, usize) {
     let visible = mountinfo::visible(&mounts);
     let remote_points: HashSet<String> = mounts
         .iter()
@@ -91,7 +147,7 @@ pub(super) fn choose(mounts: Vec<Mount>) -> (Vec<Chosen>, usize) {
     let mut chosen: Vec<Chosen> = mounts
         .into_iter()
         .zip(visible)
-        .filter(|(mount, visible)| *visible && !is_pseudo(mount))
+        .filter(|(mount, visible)| *visible && !ignored.has(mount))
         .map(|(mount, _)| {
             let remote = mountinfo::directories(&mount.point)
                 .any(|directory| remote_points.contains(directory));
@@ -105,10 +161,6 @@ pub(super) fn choose(mounts: Vec<Mount>) -> (Vec<Chosen>, usize) {
     (chosen, beyond)
 }
 
-fn is_pseudo(mount: &Mount) -> bool {
-    PSEUDO.binary_search(&mount.kind.as_str()).is_ok() && mount.point != "/"
-}
-
 fn is_remote(kind: &str) -> bool {
     REMOTE.binary_search(&kind).is_ok() || kind.starts_with("fuse.")
 }
@@ -119,7 +171,6 @@ mod tests {
 
     #[test]
     fn the_lists_can_be_searched() {
-        assert!(PSEUDO.is_sorted());
         assert!(REMOTE.is_sorted());
     }
 
@@ -135,7 +186,7 @@ mod tests {
              7 1 8:2 / /network rw - xfs /dev/sda2 ro\n\
              8 1 0:7 / /var/lib/c rw - overlay overlay rw",
         );
-        let (chosen, beyond) = choose(mounts);
+        let (chosen, beyond) = choose(mounts, &Ignored::default());
         let seen: Vec<(&str, bool)> = chosen
             .iter()
             .map(|chosen| (chosen.mount.point.as_str(), chosen.remote))
@@ -160,7 +211,7 @@ mod tests {
         let lines: Vec<String> = (1..=600)
             .map(|number| format!("{number} 0 8:{number} / /m{number} rw - ext4 /dev/x rw"))
             .collect();
-        let (chosen, beyond) = choose(mountinfo::read(&lines.join("\n")).0);
+        let (chosen, beyond) = choose(mountinfo::read(&lines.join("\n")).0, &Ignored::default());
         assert_eq!((chosen.len(), beyond), (MOUNTS_MAX, 600 - MOUNTS_MAX));
     }
 }

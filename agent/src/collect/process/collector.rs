@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `system.process.count{state=running\|sleeping\|disk_sleep\|stopped\|traced\|zombie\|idle\|dead}` | gauge, `{process}` |
 //! | `system.thread.count` | gauge, `{thread}` |
-//! | `system.process.created` | counter, `{process}`: forks since boot, threads included as the kernel counts them |
 //! | `system.process.skipped` | gauge, `{process}`: beyond the most that are looked at |
 //! | `system.process.io…` | see [`super::io`] |
 //!
@@ -89,7 +88,6 @@ impl Collector for Process {
     }
 
     fn collect(&mut self, round: &mut Round<'_>) {
-        forks(round);
         let mut walk = match Walk::open(round.root) {
             Ok(walk) => walk,
             Err(error) => {
@@ -197,7 +195,7 @@ impl Objection {
                  it needs CAP_SYS_PTRACE or the process probe",
             ),
             Self::Missing => {
-                round.absent("this kernel keeps no account of the IO of processes (/proc/PID/io)")
+                round.absent("this kernel keeps no account of the IO of processes (/proc/PID/io)");
             }
         }
     }
@@ -216,29 +214,6 @@ impl Process {
             monotone.emit(round.batch);
         }
     }
-}
-
-/// The line `processes` of `/proc/stat`; everything else in it belongs to other collectors.
-fn forks(round: &mut Round<'_>) {
-    let Some(text) = round.read("/proc/stat") else {
-        return;
-    };
-    match read_forks(&text) {
-        Some(forks) => {
-            round
-                .batch
-                .counter("system.process.created", &[], PROCESSES, forks);
-        }
-        None => round.lost("/proc/stat does not say how many processes were made"),
-    }
-}
-
-fn read_forks(text: &str) -> Option<u64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix("processes "))?
-        .trim()
-        .parse()
-        .ok()
 }
 
 #[cfg(test)]
@@ -313,14 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn the_running_machine_is_counted_between_two_reads() {
-        let root = Root::machine();
-        let forks = || read_forks(&root.read("/proc/stat").unwrap()).unwrap() as f64;
-        let before = forks();
+    fn the_processes_of_the_running_machine_are_counted() {
         let batch = collect(&mut Process::without_io());
-        let after = forks();
-        let created = value(&batch, "system.process.created").unwrap();
-        assert!((before..=after).contains(&created));
         assert_eq!(value(&batch, READ), None);
         let total: f64 = STATES
             .iter()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::{io, sync::Arc};
 
 use thiserror::Error;
+use tokio::sync::watch;
 
 use super::{Schedule, Timetable};
 use crate::telemetry::Heartbeat;
@@ -41,6 +42,7 @@ pub struct Running {
     orders: Sender<Order>,
     stop: Arc<AtomicBool>,
     ended: Receiver<()>,
+    first: watch::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
     heartbeat: Heartbeat,
 }
@@ -57,6 +59,7 @@ impl Schedule {
     pub fn start(self) -> Result<Running, ScheduleError> {
         let (orders, inbox) = channel();
         let (ending, ended) = channel();
+        let (done_first, first) = watch::channel(false);
         let stop = Arc::new(AtomicBool::new(false));
         let heartbeat = self.heartbeat();
         let stopped = Arc::clone(&stop);
@@ -65,22 +68,29 @@ impl Schedule {
             .spawn(move || {
                 // Dropped when the thread ends, by a panic too: that is what the handle waits for.
                 let _ending: Sender<()> = ending;
-                run(self, &inbox, &stopped);
+                run(self, &inbox, &stopped, &done_first);
             })
             .map_err(ScheduleError::Thread)?;
         Ok(Running {
             orders,
             stop,
             ended,
+            first,
             thread: Some(thread),
             heartbeat,
         })
     }
 }
 
-fn run(mut schedule: Schedule, inbox: &Receiver<Order>, stopped: &AtomicBool) {
+fn run(
+    mut schedule: Schedule,
+    inbox: &Receiver<Order>,
+    stopped: &AtomicBool,
+    done_first: &watch::Sender<bool>,
+) {
     loop {
         schedule.run_due(|| stopped.load(Ordering::Acquire));
+        done_first.send_replace(true);
         let pause = schedule.next_due().map_or(BEAT_EVERY, |due| {
             due.since(schedule.clock().now()).min(BEAT_EVERY)
         });
@@ -99,6 +109,12 @@ impl Running {
         self.orders
             .send(Order::Replan(timetable))
             .map_err(|_| ScheduleError::Panicked)
+    }
+
+    /// Returns when every collector has run once, or the thread has ended.
+    pub async fn first_round(&self) {
+        // An error means that the thread has ended; there is nothing more to wait for.
+        if self.first.clone().wait_for(|done| *done).await.is_err() {}
     }
 
     /// The thread's sign of life, for the watchdog.
