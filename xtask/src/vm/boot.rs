@@ -122,6 +122,7 @@ impl Machine {
                 "virtserialport,chardev=w,name=org.moonward.workshop",
             ])
             .without_input()
+            .without_output()
             .errors_to(errors))
     }
 
