@@ -1,13 +1,14 @@
 //! From the configuration to the schedule: which collectors run, how often, with which options.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::probing::{self, SharedProbes};
 use crate::collect::filesystem::Ignored;
 use crate::collect::own::Own;
 use crate::collect::unit::{Selection, UnitWatch};
 use crate::collect::{Root, Schedule, Timetable, registry};
-use crate::config::{CollectConfig, Config};
+use crate::config::{CollectConfig, Config, StoreConfig};
 use crate::model::Glob;
 use crate::store::Store;
 use crate::telemetry::{Room, StatusBoard};
@@ -75,4 +76,9 @@ pub(super) fn unit_watch(config: &CollectConfig) -> Option<UnitWatch> {
         interval: config.collector("unit").interval,
         ..UnitWatch::default()
     })
+}
+
+/// How often the snapshot is written; `None` when it is switched off.
+pub(super) fn snapshots(config: &StoreConfig) -> Option<Duration> {
+    config.snapshot.then_some(config.snapshot_interval)
 }

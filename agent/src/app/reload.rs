@@ -47,6 +47,11 @@ fn take_over(service: &mut Service) -> Result<Vec<String>, String> {
             door.set_allowed(doors::allowed(&service.config.zabbix));
         }
     }
+    if changes.touches("store") {
+        service
+            .snapshots
+            .send_replace(plan::snapshots(&service.config.store));
+    }
     if changes.touches("collect") {
         replan(service, &changes);
     }

@@ -11,8 +11,9 @@ use super::doors::{self, ControlSocket, Zabbix};
 use super::notify::Notifier;
 use super::probing::SharedProbes;
 use super::run::{Prepared, RunOptions};
+use super::state::State;
 use super::supervisor::Supervisor;
-use super::{plan, reload, state, tasks};
+use super::{plan, reload, tasks};
 use crate::cli::exit;
 use crate::collect::schedule::Running;
 use crate::collect::unit::UnitWatch;
@@ -48,6 +49,9 @@ pub(super) struct Service {
     pub(super) schedule: Option<Running>,
     /// How systemd's units are watched; `None` when they are not.
     pub(super) units: watch::Sender<Option<UnitWatch>>,
+    /// How often the snapshot is written; `None` when it is not.
+    pub(super) snapshots: watch::Sender<Option<Duration>>,
+    pub(super) state: State,
     supervisor: Supervisor,
     own_sockets: Vec<PathBuf>,
 }
@@ -94,7 +98,10 @@ impl Service {
             );
         }
         let own_sockets = own_sockets(control.as_ref(), zalua.is_some(), &config);
-        state::restore(&config, &store, &board);
+        let state = State::new(&config, &board);
+        if config.store.snapshot {
+            state.restore(&store);
+        }
         let mut service = Self {
             started: store.clock().now(),
             control_path: control
@@ -103,6 +110,8 @@ impl Service {
                 .unwrap_or_default(),
             schedule: None,
             units: watch::Sender::new(plan::unit_watch(&config.collect)),
+            snapshots: watch::Sender::new(plan::snapshots(&config.store)),
+            state,
             supervisor: Supervisor::default(),
             options,
             environment,
@@ -242,7 +251,9 @@ impl Service {
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
         self.zabbix = Zabbix::default();
-        state::save(&self.config, &self.store, &self.board);
+        if self.config.store.snapshot {
+            self.state.save(&self.store);
+        }
         for socket in &self.own_sockets {
             if let Err(error) = std::fs::remove_file(socket) {
                 tracing::debug!(%error, socket = %socket.display(), "the socket was gone already");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::notify;
 use super::service::Service;
 use super::supervisor::Shutdown;
 use super::watchdog::{Alive, Supervised, Watchdog};
-use super::{notify, state};
 use crate::model::Batch;
 use crate::serve::control::{self, AppCommand};
 use crate::serve::zalua;
@@ -181,6 +181,7 @@ fn keep_house(service: &mut Service) {
             let notifier = Arc::clone(&notifier);
             async move {
                 every(HOUSEKEEPING, shutdown, || {
+                    store.expire();
                     notifier.status(&super::service::headline(&store, &board));
                 })
                 .await;
@@ -189,25 +190,30 @@ fn keep_house(service: &mut Service) {
         });
 }
 
+/// Writes the snapshot as often as [`Service::snapshots`] says.
 fn save_snapshots(service: &mut Service) {
-    if !service.config.store.snapshot {
-        return;
-    }
-    let (config, store) = (service.config.clone(), service.store.clone());
-    let board = service.board.clone();
+    let (state, store) = (service.state.clone(), service.store.clone());
+    let plans = service.snapshots.subscribe();
     service
         .supervisor()
         .spawn("snapshot", None, move |mut shutdown| {
-            let (config, store, board) = (config.clone(), store.clone(), board.clone());
+            let (state, store, mut plans) = (state.clone(), store.clone(), plans.clone());
             async move {
                 loop {
+                    let plan = *plans.borrow_and_update();
+                    let pause = async {
+                        match plan {
+                            Some(interval) => tokio::time::sleep(interval).await,
+                            None => std::future::pending().await,
+                        }
+                    };
                     tokio::select! {
-                        () = tokio::time::sleep(config.store.snapshot_interval) => {}
+                        () = pause => {}
+                        Ok(()) = plans.changed() => continue,
                         () = shutdown.wait() => return Ok(()),
                     }
-                    let (config, store, board) = (config.clone(), store.clone(), board.clone());
-                    let saved =
-                        tokio::task::spawn_blocking(move || state::save(&config, &store, &board));
+                    let (state, store) = (state.clone(), store.clone());
+                    let saved = tokio::task::spawn_blocking(move || state.save(&store));
                     saved.await.map_err(|error| error.to_string())?;
                 }
             }
