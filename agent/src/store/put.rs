@@ -223,9 +223,16 @@ impl Store {
         if last != 0 && now.since(Moment(last)) < Duration::from_secs(1) {
             return false;
         }
-        self.inner
-            .last_rescue
-            .store(now.0.max(1), Ordering::Relaxed);
+        // Of several that find no room at once, one looks.
+        let mine = self.inner.last_rescue.compare_exchange(
+            last,
+            now.0.max(1),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if mine.is_err() {
+            return false;
+        }
         let mut removed = 0;
         for shard in &self.inner.shards {
             if read(shard).is_due(now) {
