@@ -133,6 +133,10 @@ impl Service {
         );
         service.watch_over(runtime);
         service.wait_for_first_round().await;
+        if let Some(items) = &service.zabbix.items {
+            // Discovery documents are whole from the first question on.
+            items.refresh();
+        }
         service.notifier.ready(&service.headline());
         tracing::info!(series = service.store.status().series, "ready");
         Ok(service)

@@ -29,9 +29,6 @@ const COLLECT_SILENCE: Duration = Duration::from_secs(30);
 /// How often expired series are removed, and the status line is written.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
-/// How often the names in the allow-list of Zabbix are resolved.
-const RESOLVE: Duration = Duration::from_mins(1);
-
 /// Spawns every task; gives the heartbeat of the runtime.
 pub(super) fn spawn(
     service: &mut Service,
@@ -139,17 +136,14 @@ fn watch_units(service: &mut Service) {
                             () = shutdown.wait() => false,
                         }
                     };
-                    let go_on = match plan {
-                        Some(watch) => {
-                            let mut go_on = false;
-                            let stop = async { go_on = changed.await };
-                            watch.run(store.clone(), Arc::clone(&part), stop).await;
-                            go_on
-                        }
-                        None => {
-                            part.set(Verdict::Off);
-                            changed.await
-                        }
+                    let go_on = if let Some(watch) = plan {
+                        let mut go_on = false;
+                        let stop = async { go_on = changed.await };
+                        watch.run(store.clone(), Arc::clone(&part), stop).await;
+                        go_on
+                    } else {
+                        part.set(Verdict::Off);
+                        changed.await
                     };
                     if !go_on {
                         return Ok(());
@@ -220,46 +214,29 @@ fn save_snapshots(service: &mut Service) {
         });
 }
 
-/// What the Zabbix doors need from time to time: a look at what there is to discover, and the
-/// addresses of the names that may ask.
+/// What the Zabbix doors answer from looks from time to time at what there is to discover.
 fn refresh_zabbix(service: &mut Service) {
     let Some(items) = service.zabbix.items.clone() else {
         return;
     };
     let interval = service.config.collect.interval;
-    let lists: Vec<_> = service
-        .zabbix
-        .doors
-        .iter()
-        .map(|door| door.allowed())
-        .collect();
     let period = interval.clamp(Duration::from_secs(1), Duration::from_secs(10));
-    service.supervisor().spawn("zabbix-items", None, move |mut shutdown| {
-        let (items, lists) = (Arc::clone(&items), lists.clone());
-        async move {
-            let mut resolved: Option<tokio::time::Instant> = None;
-            loop {
-                let (items, lists) = (Arc::clone(&items), lists.clone());
-                let due = resolved.is_none_or(|at| at.elapsed() >= RESOLVE);
-                let looked = tokio::task::spawn_blocking(move || {
-                    items.refresh();
-                    for list in lists.iter().filter(|list| due && list.has_names()) {
-                        for (name, error) in list.resolve() {
-                            tracing::warn!(name, %error, "a name that may ask does not resolve");
-                        }
+    service
+        .supervisor()
+        .spawn("zabbix-items", None, move |mut shutdown| {
+            let items = Arc::clone(&items);
+            async move {
+                loop {
+                    let items = Arc::clone(&items);
+                    let looked = tokio::task::spawn_blocking(move || items.refresh());
+                    looked.await.map_err(|error| error.to_string())?;
+                    tokio::select! {
+                        () = tokio::time::sleep(period) => {}
+                        () = shutdown.wait() => return Ok(()),
                     }
-                });
-                looked.await.map_err(|error| error.to_string())?;
-                if due {
-                    resolved = Some(tokio::time::Instant::now());
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(period) => {}
-                    () = shutdown.wait() => return Ok(()),
                 }
             }
-        }
-    });
+        });
 }
 
 /// Brings what the Zabbix doors have counted to the board and the store, and sees that their

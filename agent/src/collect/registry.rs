@@ -6,9 +6,10 @@ use super::filesystem::{Filesystem, Ignored};
 /// Makes all collectors, in the order in which they run. `process_io` says whether the IO of all
 /// processes is to be read from their files, because no probe counts it.
 pub fn all(ignored: Ignored, process_io: bool) -> Vec<Box<dyn Collector>> {
-    let process = match process_io {
-        true => super::process::Process::new(),
-        false => super::process::Process::without_io(),
+    let process = if process_io {
+        super::process::Process::new()
+    } else {
+        super::process::Process::without_io()
     };
     vec![
         Box::new(super::cpu::Cpu::default()),
