@@ -5,8 +5,12 @@
 //! `ARCHITECTURE.md` beside this package has the map and its invariants.
 
 pub mod app;
+pub mod bus;
+pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod model;
 pub mod probe;
+pub mod serve;
 pub mod store;
 pub mod telemetry;

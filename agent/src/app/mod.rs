@@ -2,5 +2,19 @@
 //!
 //! This room knows all the others and none of them knows it.
 
+mod banner;
+mod doors;
 pub mod listeners;
+pub mod notify;
+mod plan;
+pub mod privileges;
+mod probing;
+mod reload;
+pub mod run;
+mod service;
+mod state;
 pub mod supervisor;
+mod tasks;
+pub mod watchdog;
+
+pub use run::{RunOptions, run};

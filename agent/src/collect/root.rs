@@ -62,6 +62,9 @@ impl Root {
         buffer.clear();
         let read = || -> std::io::Result<String> {
             let mut bytes = std::mem::take(&mut *buffer).into_bytes();
+            // Without room the standard library probes with 32 bytes first, and a file below
+            // /proc/sys gives only what fits into the first read.
+            bytes.reserve(4096);
             File::open(self.path(path))?
                 .take(FILE_MAX)
                 .read_to_end(&mut bytes)?;

@@ -1,5 +1,7 @@
 //! One round of one collector: where it reads, what it adds, what it could not read.
 
+use std::io::ErrorKind;
+
 use super::root::{ReadError, Root};
 use crate::model::{Batch, Moment};
 
@@ -24,6 +26,7 @@ pub struct Round<'a> {
     pub now: Moment,
     losses: Vec<String>,
     lost: u64,
+    absent: u64,
 }
 
 impl<'a> Round<'a> {
@@ -38,6 +41,7 @@ impl<'a> Round<'a> {
             now,
             losses: Vec::new(),
             lost: 0,
+            absent: 0,
         }
     }
 
@@ -52,9 +56,26 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Notes that a file could not be read.
+    /// Notes that a file could not be read; one that does not exist, or that the kernel says it
+    /// does not support (`/proc/pressure` with `psi=0`), is absent.
     pub fn lost_file(&mut self, error: &ReadError) {
-        self.lost(format!("{error}: {}", error.source));
+        let what = format!("{error}: {}", error.source);
+        match error.source.kind() {
+            ErrorKind::NotFound | ErrorKind::Unsupported => self.absent(what),
+            _ => self.lost(what),
+        }
+    }
+
+    /// Notes that this kernel or machine does not have what the collector reads. It counts as a
+    /// loss; a collector that has only such losses and no sample is unsupported, not broken.
+    pub fn absent(&mut self, what: impl Into<String>) {
+        self.absent += 1;
+        self.lost(what);
+    }
+
+    /// How many of the losses are because the kernel or machine does not have the thing.
+    pub fn absences(&self) -> u64 {
+        self.absent
     }
 
     /// Notes that a value or a line could not be read, and why.

@@ -43,6 +43,17 @@ impl RateState {
         }
     }
 
+    /// Goes on from a state that was written down: its last value and moment, the speed it had
+    /// then and how often it had gone down.
+    pub fn restored(value: f64, at: Moment, rate: Rate, resets: u32) -> Self {
+        Self {
+            value,
+            at,
+            rate: rate.per_second(),
+            resets,
+        }
+    }
+
     /// Takes the next value.
     pub fn next(&mut self, value: f64, at: Moment) {
         let elapsed = at.since(self.at).as_secs_f64();

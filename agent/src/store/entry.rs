@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::{Kind, Moment, Rate, Series, Unit, Value};
+use crate::model::{Kind, Moment, Rate, RateState, Series, Unit, Value};
 
 /// One value as it stands in the store.
 #[derive(Clone, Debug)]
@@ -23,6 +23,42 @@ pub struct Reading {
     pub expires: Moment,
     /// Change per second, for counters.
     pub rate: Rate,
+}
+
+/// One value as it stands in the store, while the store shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadingRef<'a> {
+    /// What was measured.
+    pub series: &'a Series,
+    /// Who put it first.
+    pub source: &'a str,
+    /// How values of the series relate in time.
+    pub kind: Kind,
+    /// The unit of the value.
+    pub unit: Unit,
+    /// The latest value.
+    pub value: &'a Value,
+    /// When it was put.
+    pub at: Moment,
+    /// When it stops being valid.
+    pub expires: Moment,
+    /// The speed and resets of a counter.
+    pub rate: Option<RateState>,
+}
+
+impl ReadingRef<'_> {
+    /// The same, kept.
+    pub fn to_reading(&self) -> Reading {
+        Reading {
+            series: self.series.clone(),
+            kind: self.kind,
+            unit: self.unit,
+            value: self.value.clone(),
+            at: self.at,
+            expires: self.expires,
+            rate: self.rate.map_or(Rate::Unknown, |rate| rate.rate()),
+        }
+    }
 }
 
 /// How much the store keeps.
@@ -64,6 +100,8 @@ pub struct StoreStatus {
     pub cut: u64,
     /// How many series expired.
     pub expired: u64,
+    /// How often a counter went down.
+    pub resets: u64,
     /// The source with the most refused samples, with their number.
     pub worst_source: Option<(String, u64)>,
 }

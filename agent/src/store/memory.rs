@@ -1,34 +1,59 @@
 //! The store itself.
 
-use std::collections::HashMap;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
-use super::entry::{Reading, StoreLimits, StoreStatus};
-use crate::model::{Batch, Clock, Glob, Kind, Moment, Rate, RateState, Series, Unit, Value};
+use hashbrown::DefaultHashBuilder;
+
+use super::entry::{Reading, ReadingRef, StoreLimits};
+use super::names::{Known, Names};
+use super::shard::{Entry, Shard};
+use crate::model::{Clock, Glob, Moment, Rate, Series};
+
+/// How many parts there are. At the largest configured size a part has some ten thousand series,
+/// which a sweep looks through in well under a millisecond.
+pub const SHARDS: usize = 128;
+
+/// How many series one page of a scan holds the lock for.
+const PAGE: usize = 512;
+
+/// How many series one call of [`Store::expire`] looks at, at least one part.
+const SWEEP: usize = 16_384;
+
+/// Where a walk over the whole store stands.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    shard: usize,
+    after: Option<Series>,
+}
 
 /// The latest value of every series. Clones share one store.
 #[derive(Clone, Debug)]
 pub struct Store {
-    clock: Clock,
-    limits: StoreLimits,
-    inner: Arc<RwLock<Inner>>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    entries: HashMap<Series, Entry>,
-    status: StoreStatus,
+    pub(super) clock: Clock,
+    pub(super) limits: StoreLimits,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    kind: Kind,
-    unit: Unit,
-    value: Value,
-    at: Moment,
-    expires: Moment,
-    rate: Option<RateState>,
+pub(super) struct Inner {
+    pub(super) hasher: DefaultHashBuilder,
+    pub(super) shards: Box<[RwLock<Shard>]>,
+    /// Taken inside a shard's lock or without one, never around one.
+    pub(super) names: RwLock<Names>,
+    pub(super) series: AtomicUsize,
+    pub(super) samples: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) cut: AtomicU64,
+    pub(super) expired: AtomicU64,
+    pub(super) resets: AtomicU64,
+    /// The part that the next sweep starts with.
+    next_sweep: AtomicUsize,
+    /// When the last sweep for want of room was, in nanoseconds of the clock.
+    pub(super) last_rescue: AtomicU64,
 }
 
 impl Store {
@@ -37,7 +62,19 @@ impl Store {
         Self {
             clock,
             limits,
-            inner: Arc::default(),
+            inner: Arc::new(Inner {
+                hasher: DefaultHashBuilder::default(),
+                shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+                names: RwLock::default(),
+                series: AtomicUsize::new(0),
+                samples: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
+                cut: AtomicU64::new(0),
+                expired: AtomicU64::new(0),
+                resets: AtomicU64::new(0),
+                next_sweep: AtomicUsize::new(0),
+                last_rescue: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -46,92 +83,228 @@ impl Store {
         &self.clock
     }
 
-    /// Puts a round of one source. `ttl` holds for samples that have none of their own.
-    pub fn put(&self, source: &str, batch: &Batch, ttl: Option<Duration>) {
-        let _ = source;
-        let now = self.clock.now();
-        let ttl = ttl.unwrap_or(self.limits.ttl);
-        let mut inner = self.write();
-        for sample in batch.iter() {
-            inner.status.samples += 1;
-            let expires = now + sample.ttl.unwrap_or(ttl);
-            let number = (sample.kind == Kind::Counter)
-                .then(|| sample.value.as_f64())
-                .flatten();
-            if let Some(entry) = inner.entries.get_mut(sample.series.as_str()) {
-                entry.value = sample.value.clone();
-                entry.kind = sample.kind;
-                entry.unit = sample.unit;
-                entry.at = now;
-                entry.expires = expires;
-                match (&mut entry.rate, number) {
-                    (Some(state), Some(number)) => state.next(number, now),
-                    (rate, number) => *rate = number.map(|number| RateState::first(number, now)),
-                }
-            } else {
-                let entry = Entry {
-                    kind: sample.kind,
-                    unit: sample.unit,
-                    value: sample.value.clone(),
-                    at: now,
-                    expires,
-                    rate: number.map(|number| RateState::first(number, now)),
-                };
-                inner.entries.insert(sample.series.to_series(), entry);
-            }
-        }
+    /// How much the store keeps.
+    pub fn limits(&self) -> &StoreLimits {
+        &self.limits
     }
 
     /// The value of one series, unless it has expired. `series` is the text form.
     pub fn get(&self, series: &str) -> Option<Reading> {
+        let mut found = None;
+        self.with(series, |reading| found = Some(reading.to_reading()));
+        found
+    }
+
+    /// The change per second of one counter; `None` when there is no such series.
+    pub fn rate(&self, series: &str) -> Option<Rate> {
+        self.with(series, |reading| {
+            reading.rate.map_or(Rate::Unknown, |rate| rate.rate())
+        })
+    }
+
+    /// Shows the value of one series, unless it has expired, without a copy. `look` must not call
+    /// the store.
+    pub fn with<T>(&self, series: &str, look: impl FnOnce(&ReadingRef<'_>) -> T) -> Option<T> {
         let now = self.clock.now();
-        let inner = self.read();
-        let (series, entry) = inner.entries.get_key_value(series)?;
-        (entry.expires > now).then(|| entry.reading(series))
+        let hash = self.hash(series);
+        let shard = read(self.shard(hash)?);
+        let entry = shard.get(hash, series)?;
+        (entry.expires > now).then(|| look(&entry.reading(read(&self.inner.names).now())))
     }
 
     /// Every valid value whose series fits the pattern, sorted by series.
     pub fn scan(&self, pattern: &Glob) -> Vec<Reading> {
         let now = self.clock.now();
-        let inner = self.read();
-        let mut readings: Vec<Reading> = inner
-            .entries
-            .iter()
-            .filter(|(series, entry)| entry.expires > now && pattern.matches(series.as_str()))
-            .map(|(series, entry)| entry.reading(series))
-            .collect();
-        readings.sort_by(|one, two| one.series.cmp(&two.series));
-        readings
+        let mut parts = Vec::with_capacity(SHARDS);
+        let mut part = Vec::new();
+        let mut cursor = Cursor::default();
+        let mut at = cursor.shard;
+        while self.page(&mut cursor, pattern.prefix(), now, |reading| {
+            if pattern.matches(reading.series.as_str()) {
+                part.push(reading.to_reading());
+            }
+        }) {
+            if cursor.shard != at {
+                at = cursor.shard;
+                parts.push(std::mem::take(&mut part));
+            }
+        }
+        merge(parts)
     }
 
-    /// What the store says about itself.
-    pub fn status(&self) -> StoreStatus {
-        let inner = self.read();
-        let mut status = inner.status.clone();
-        status.series = inner.entries.len();
-        status.series_max = self.limits.series;
-        status
+    /// Shows every valid value whose series fits the pattern, without copies, sorted within each
+    /// part of the store only. The look-up uses the text before the first wildcard. Series that
+    /// come or go meanwhile may be seen or not; every other one is seen once. `look` must not
+    /// call the store.
+    pub fn visit(&self, pattern: &Glob, mut look: impl FnMut(&ReadingRef<'_>)) {
+        let now = self.clock.now();
+        let mut cursor = Cursor::default();
+        while self.page(&mut cursor, pattern.prefix(), now, |reading| {
+            if pattern.matches(reading.series.as_str()) {
+                look(reading);
+            }
+        }) {}
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    /// Shows one page of the valid values whose series start with `prefix`; false when there is
+    /// nothing left. The lock of the part is held for the page only.
+    pub(super) fn page(
+        &self,
+        cursor: &mut Cursor,
+        prefix: &str,
+        now: Moment,
+        mut look: impl FnMut(&ReadingRef<'_>),
+    ) -> bool {
+        let Some(shard) = self.inner.shards.get(cursor.shard) else {
+            return false;
+        };
+        let shard = read(shard);
+        let names = read(&self.inner.names);
+        cursor.after = shard.page(prefix, cursor.after.as_ref(), PAGE, |entry| {
+            if entry.expires > now {
+                look(&entry.reading(names.now()));
+            }
+        });
+        if cursor.after.is_none() {
+            cursor.shard += 1;
+        }
+        true
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    /// Takes out series that have expired, a bounded number of parts at a time; to be called about
+    /// once a second. Expired values are invisible with or without it; this gives their room back.
+    /// Returns how many were taken out.
+    pub fn expire(&self) -> usize {
+        let now = self.clock.now();
+        let (mut removed, mut looked) = (0, 0);
+        for _ in 0..SHARDS {
+            let next = self.inner.next_sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            let Some(shard) = self.inner.shards.get(next) else {
+                continue;
+            };
+            // Most parts have nothing that is due, and a look at that is cheap.
+            if !read(shard).is_due(now) {
+                continue;
+            }
+            let mut shard = write(shard);
+            looked += shard.slots();
+            removed += self.sweep(&mut shard, now);
+            if looked >= SWEEP {
+                break;
+            }
+        }
+        removed
+    }
+
+    /// Takes out every series of a source, as when a plugin is unloaded. Returns how many.
+    pub fn remove_source(&self, source: &str) -> usize {
+        let Some((id, _)) = read(&self.inner.names).source(source) else {
+            return 0;
+        };
+        let mut removed = 0;
+        for shard in &self.inner.shards {
+            let mut shard = write(shard);
+            let names = read(&self.inner.names);
+            removed += shard.remove(
+                |entry| entry.source == id,
+                |series| self.hash(series),
+                |entry| names.now().release(entry.source),
+            );
+        }
+        self.inner.series.fetch_sub(removed, Ordering::Relaxed);
+        removed
+    }
+
+    pub(super) fn sweep(&self, shard: &mut Shard, now: Moment) -> usize {
+        let names = read(&self.inner.names);
+        let removed = shard.sweep(
+            now,
+            |series| self.hash(series),
+            |entry| names.now().release(entry.source),
+        );
+        self.inner.series.fetch_sub(removed, Ordering::Relaxed);
+        self.inner
+            .expired
+            .fetch_add(removed as u64, Ordering::Relaxed);
+        removed
+    }
+
+    pub(super) fn hash(&self, series: &str) -> u64 {
+        self.inner.hasher.hash_one(series)
+    }
+
+    /// The table inside uses the top and the bottom bits of the hash; the part is chosen by others.
+    pub(super) fn shard(&self, hash: u64) -> Option<&RwLock<Shard>> {
+        self.inner.shards.get((hash >> 40) as usize % SHARDS)
     }
 }
 
 impl Entry {
-    fn reading(&self, series: &Series) -> Reading {
-        Reading {
-            series: series.clone(),
+    fn reading<'a>(&'a self, known: &'a Known) -> ReadingRef<'a> {
+        ReadingRef {
+            series: &self.series,
+            source: known.source_name(self.source),
             kind: self.kind,
-            unit: self.unit,
-            value: self.value.clone(),
+            unit: known.unit(self.unit),
+            value: &self.value,
             at: self.at,
             expires: self.expires,
-            rate: self.rate.as_ref().map_or(Rate::Unknown, RateState::rate),
+            rate: self.rate(),
         }
     }
+}
+
+/// One sorted list of many. The heads that are compared stay in the cache, which a sort of a
+/// million readings in place would not allow.
+fn merge(parts: Vec<Vec<Reading>>) -> Vec<Reading> {
+    let mut merged = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    let mut heads: BinaryHeap<Head> = parts
+        .into_iter()
+        .filter_map(|part| {
+            let mut rest = part.into_iter();
+            rest.next().map(|first| Head { first, rest })
+        })
+        .collect();
+    while let Some(mut head) = heads.peek_mut() {
+        if let Some(next) = head.rest.next() {
+            merged.push(std::mem::replace(&mut head.first, next));
+        } else {
+            merged.push(PeekMut::pop(head).first);
+        }
+    }
+    merged
+}
+
+/// What is left of one part; the heap has the smallest series on top.
+struct Head {
+    first: Reading,
+    rest: std::vec::IntoIter<Reading>,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.first.series.cmp(&self.first.series)
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.first.series == other.first.series
+    }
+}
+
+impl Eq for Head {}
+
+pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

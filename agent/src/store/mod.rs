@@ -1,10 +1,28 @@
 //! The TTL store: the latest value of every series, for as long as it holds.
 //!
-//! Collectors, probes and plugins put batches in; doors, outputs and rules take values out. The
-//! store never does I/O itself, except for [`snapshot`], which writes what it is given.
+//! Collectors, probes and plugins put batches in; doors, outputs and rules take values out. What
+//! is in the store stays until it expires: a limit refuses new series and never throws out live
+//! ones. The store never does I/O itself, except for [`snapshot`], which writes what it is given.
+//!
+//! Layout: the series are spread over [`memory::SHARDS`] shards by the hash of their text, each
+//! with a lock of its own that is held for one sample or one page of a scan, so that neither a
+//! scan nor a snapshot of a million series keeps a collector waiting.
 
+mod codec;
 pub mod entry;
 pub mod memory;
+mod names;
+mod observe;
+mod put;
+mod restore;
+mod shard;
+pub mod snapshot;
 
-pub use entry::{Reading, StoreLimits, StoreStatus};
+pub use entry::{Reading, ReadingRef, StoreLimits, StoreStatus};
 pub use memory::Store;
+pub use snapshot::{BootId, Damage, Loaded, Snapshot, SnapshotError, Written};
+
+#[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether it works wholly.
+    pub fn is_active(&self) -> bool {
+        *self == Self::Active
+    }
+
     /// One word.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -156,6 +161,13 @@ impl Part {
             .fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
+    /// Takes over sums that the part itself keeps: answers given, requests that went wrong.
+    pub fn counted(&self, answers: u64, errors: u64) {
+        self.runs.store(answers, Ordering::Relaxed);
+        self.samples.store(answers, Ordering::Relaxed);
+        self.errors.store(errors, Ordering::Relaxed);
+    }
+
     /// Counts errors: values that could not be read, requests that could not be answered.
     pub fn erred(&self, errors: u64) {
         self.errors.fetch_add(errors, Ordering::Relaxed);
@@ -231,6 +243,17 @@ impl StatusBoard {
         let part = Arc::new(Part::new(room, name, verdict));
         parts.push(Arc::clone(&part));
         part
+    }
+
+    /// The page of a part, as it is or new and starting.
+    pub fn part_as_it_is(&self, room: Room, name: &str) -> Arc<Part> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = parts
+            .iter()
+            .find(|part| part.room == room && part.name == name)
+            .map(Arc::clone);
+        drop(parts);
+        known.unwrap_or_else(|| self.part(room, name, Verdict::Starting))
     }
 
     /// Every part, by room and name.

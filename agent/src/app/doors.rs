@@ -1,0 +1,200 @@
+//! Opens the doors: the control socket, Zabbix and, where asked for, ZaLua's socket.
+//!
+//! A door that cannot be opened is shown as failed with its reason; the agent goes on without it.
+//! Only without the control socket there is no agent to speak of, so that one error comes back.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::listeners::{Inherited, ListenError, bind_tcp, bind_unix};
+use crate::collect::Root;
+use crate::config::{Config, ZabbixConfig};
+use crate::model::{Batch, Clock, Unit};
+use crate::serve::zabbix::access::AllowList;
+use crate::serve::zabbix::door::Door;
+use crate::serve::zabbix::items::{Identity, Items};
+use crate::store::Store;
+use crate::telemetry::log::chain;
+use crate::telemetry::{Heartbeat, Part, Room, StatusBoard, Verdict};
+
+/// The port that Zabbix asks agents on.
+const ZABBIX_PORT: u16 = 10_050;
+
+/// The names that socket units give their descriptors (`FileDescriptorName=`).
+const CONTROL: &str = "control";
+const ZABBIX: &str = "zabbix";
+
+/// Where the control socket came from.
+#[derive(Debug)]
+pub(super) struct ControlSocket {
+    /// The socket.
+    pub listener: UnixListener,
+    /// Its path, for messages.
+    pub path: String,
+    /// Whether it was bound here, and so is to be removed at the end.
+    pub own: bool,
+}
+
+/// The control socket: systemd's, or one of our own.
+pub(super) fn control(
+    inherited: &mut Inherited,
+    path: &Path,
+) -> Result<ControlSocket, ListenError> {
+    if let Some(listener) = inherited.unix(CONTROL)? {
+        let path = listener
+            .local_addr()
+            .ok()
+            .and_then(|address| Some(address.as_pathname()?.display().to_string()))
+            .unwrap_or_else(|| "(from systemd)".into());
+        return Ok(ControlSocket {
+            listener,
+            path,
+            own: false,
+        });
+    }
+    let listener = bind_unix(path, 0o660)?;
+    Ok(ControlSocket {
+        listener,
+        path: path.display().to_string(),
+        own: true,
+    })
+}
+
+/// The Zabbix doors that are open, and what they answer from.
+#[derive(Debug, Default)]
+pub(super) struct Zabbix {
+    /// One per listening socket.
+    pub doors: Arc<[Door]>,
+    /// The sign of life of each door's thread.
+    pub hearts: Vec<Heartbeat>,
+    /// What they answer from; absent when no door is open.
+    pub items: Option<Arc<Items>>,
+}
+
+/// Opens the Zabbix doors: the sockets that systemd passed, the address that is configured, and,
+/// when the agent was started by hand and neither is there, loopback.
+pub(super) fn zabbix(
+    config: &ZabbixConfig,
+    inherited: &mut Inherited,
+    by_hand: bool,
+    store: &Store,
+    board: &StatusBoard,
+) -> Zabbix {
+    let part = board.part(Room::Door, ZABBIX, Verdict::Off);
+    let mut problems = Vec::new();
+    let mut listeners = match inherited.tcp(ZABBIX) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            problems.push(error.to_string());
+            Vec::new()
+        }
+    };
+    let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, ZABBIX_PORT));
+    let address = config
+        .listen
+        .or((by_hand && listeners.is_empty()).then_some(fallback));
+    match address.map(bind_tcp) {
+        Some(Ok(listener)) => listeners.push(listener),
+        Some(Err(error)) => problems.push(chain(&error).to_string()),
+        None => {}
+    }
+    if listeners.is_empty() && problems.is_empty() {
+        return Zabbix::default();
+    }
+    let items = Arc::new(items(config, store));
+    let doors = open_all(listeners, config, &items, store.clock(), &mut problems);
+    part.set(match (doors.is_empty(), problems.is_empty()) {
+        (_, true) => Verdict::Active,
+        (false, false) => Verdict::Degraded(problems.join("; ")),
+        (true, false) => Verdict::Failed(problems.join("; ")),
+    });
+    for problem in &problems {
+        tracing::error!(door = ZABBIX, problem, "a Zabbix socket is not served");
+    }
+    let heart = |_| Heartbeat::new("zabbix", store.clock().clone());
+    Zabbix {
+        items: (!doors.is_empty()).then_some(items),
+        hearts: doors.iter().map(heart).collect(),
+        doors: doors.into(),
+    }
+}
+
+/// Brings what the doors have counted to their page, and as `moonward.zabbix.requests{result}` into
+/// the batch.
+pub(super) fn count(doors: &[Door], part: &Part, batch: &mut Batch) {
+    batch.clear();
+    let mut sums: Vec<(&'static str, u64)> = Vec::new();
+    for door in doors {
+        for (index, (name, number)) in door.counters().list().into_iter().enumerate() {
+            match sums.get_mut(index) {
+                Some((_, sum)) => *sum += number,
+                None => sums.push((name, number)),
+            }
+        }
+    }
+    let (mut answers, mut errors) = (0, 0);
+    for (name, sum) in sums {
+        let tags = [("result", name)];
+        batch.counter(
+            "moonward.zabbix.requests",
+            &tags,
+            Unit::new("{request}"),
+            sum,
+        );
+        match name {
+            "answered" | "not_supported" => answers += sum,
+            _ => errors += sum,
+        }
+    }
+    part.counted(answers, errors);
+}
+
+fn items(config: &ZabbixConfig, store: &Store) -> Items {
+    let identity = Identity {
+        hostname: config.hostname.clone(),
+        metadata: config.metadata.clone(),
+    };
+    Items::new(store.clone(), identity, Root::machine())
+}
+
+/// Who may ask, as the configuration says.
+pub(super) fn allowed(config: &ZabbixConfig) -> AllowList {
+    let entries: Vec<String> = config.server.iter().map(ToString::to_string).collect();
+    // The configuration has read every entry already.
+    AllowList::from_entries(entries.iter().map(String::as_str)).unwrap_or_default()
+}
+
+fn open_all(
+    listeners: Vec<TcpListener>,
+    config: &ZabbixConfig,
+    items: &Arc<Items>,
+    clock: &Clock,
+    problems: &mut Vec<String>,
+) -> Vec<Door> {
+    let mut doors = Vec::new();
+    for listener in listeners {
+        let answer = Arc::clone(items) as Arc<dyn crate::serve::zabbix::answer::Answer>;
+        match Door::open(listener, allowed(config), answer, clock.clone()) {
+            Ok(door) => doors.push(door),
+            Err(error) => problems.push(format!("the Zabbix door cannot be opened: {error}")),
+        }
+    }
+    doors
+}
+
+/// The socket of ZaLua's clients, where the configuration or the command line asks for one.
+pub(super) fn zalua(config: &Config, board: &StatusBoard) -> Option<UnixListener> {
+    let part = board.part(Room::Door, "zalua", Verdict::Off);
+    let path = config.zalua.socket.as_deref()?;
+    match bind_unix(path, 0o666) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            let reason = chain(&error).to_string();
+            tracing::error!(door = "zalua", reason, "the socket is not served");
+            part.set(Verdict::Failed(reason));
+            None
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The order of a run: log, configuration, probes, privileges, store, doors, tasks, READY=1; then
+//! orders and signals until the end; then the same backwards.
+//!
+//! Every step logs one line with what it decided.
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::listeners::Inherited;
+use super::notify::Notifier;
+use super::probing::{self, SharedProbes};
+use super::service::Service;
+use super::{banner, privileges};
+use crate::cli::exit;
+use crate::config::{Config, ConfigPaths, Environment, Problems};
+use crate::model::Clock;
+use crate::probe::{self, Probes};
+use crate::store::Store;
+use crate::telemetry::StatusBoard;
+use crate::telemetry::log::{Destination, Log, Settings, chain};
+
+/// How long the log may take to be written at the end.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most threads for work that may block: snapshots, name look-ups, the Zabbix catalogue.
+const BLOCKING_THREADS: usize = 4;
+
+/// How a run differs from the service that systemd starts.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// The configuration file, when it is not where it is by default.
+    pub config: Option<PathBuf>,
+    /// The socket of ZaLua's clients, when one of them starts the service.
+    pub zalua_socket: Option<PathBuf>,
+}
+
+/// What the steps before the runtime have made.
+pub(super) struct Prepared {
+    pub(super) options: RunOptions,
+    pub(super) environment: Environment,
+    pub(super) config: Config,
+    pub(super) log: Log,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) inherited: Inherited,
+    pub(super) probes: SharedProbes,
+    pub(super) store: Store,
+    pub(super) board: StatusBoard,
+}
+
+impl RunOptions {
+    /// Reads the configuration that this run is to have.
+    pub(super) fn load(&self, environment: &Environment) -> Result<Config, Problems> {
+        let paths = self
+            .config
+            .clone()
+            .map_or_else(ConfigPaths::system, ConfigPaths::file);
+        let mut config = Config::load(&paths, environment)?;
+        if self.zalua_socket.is_some() {
+            config.zalua.socket.clone_from(&self.zalua_socket);
+        }
+        Ok(config)
+    }
+}
+
+/// Runs the service until it is told to end; gives the exit status (see [`exit`]).
+pub fn run(options: RunOptions) -> u8 {
+    let environment = Environment::current();
+    let config = match options.load(&environment) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&format!(
+                "the configuration has mistakes, nothing was started:\n{problems}"
+            ));
+            return exit::CONFIGURATION;
+        }
+    };
+    let settings = Settings {
+        level: config.agent.log_level.into(),
+        destination: Destination::Automatic,
+    };
+    let log = match Log::start(settings, Clock::System, give_up_in_log_thread) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(&format!("the log cannot be started: {}", chain(&error)));
+            return exit::SOFTWARE;
+        }
+    };
+    match prepare(options, environment, config, log) {
+        Ok(prepared) => serve(prepared),
+        Err((log, status)) => {
+            log.finish(LOG_PATIENCE);
+            status
+        }
+    }
+}
+
+fn give_up_in_log_thread() {
+    if let Err(error) = privileges::drop_in_this_thread() {
+        // The main thread finds out and refuses to go on.
+        tracing::error!(error = %chain(&error), "the log's thread keeps its capabilities");
+    }
+}
+
+/// Everything up to the drop of privileges.
+fn prepare(
+    options: RunOptions,
+    environment: Environment,
+    config: Config,
+    log: Log,
+) -> Result<Prepared, (Log, u8)> {
+    let notifier = Arc::new(Notifier::from_environment().unwrap_or_else(|error| {
+        tracing::warn!(error = %chain(&error), "the service manager is not told about this run");
+        Notifier::off()
+    }));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        files = config.files.len(),
+        hostname = config.agent.hostname,
+        "starting"
+    );
+    let board = StatusBoard::new();
+    let store = Store::new(Clock::System, config.store.limits());
+    let (probes, inherited) = load_probes(&config, probe::inherited(), &notifier, &board);
+    match privileges::drop_all() {
+        Ok(dropped) => tracing::info!(threads = dropped.threads, "{dropped}"),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "capabilities cannot be given up; ending");
+            return Err((log, exit::PERMISSION));
+        }
+    }
+    let inherited = Inherited::new(inherited);
+    Ok(Prepared {
+        options,
+        environment,
+        config,
+        log,
+        notifier,
+        inherited,
+        probes,
+        store,
+        board,
+    })
+}
+
+fn load_probes(
+    config: &Config,
+    inherited: Vec<(String, OwnedFd)>,
+    notifier: &Notifier,
+    board: &StatusBoard,
+) -> (SharedProbes, Vec<(String, OwnedFd)>) {
+    let begun = Clock::System.now();
+    let (probes, inherited) = Probes::load(probing::wanted(&config.probe), inherited);
+    let active = probes
+        .verdicts()
+        .iter()
+        .filter(|program| program.verdict.is_active())
+        .count();
+    tracing::info!(
+        attached = active,
+        programs = probes.verdicts().len(),
+        objects_continued = probes.adopted().len(),
+        map_bytes = probes.map_memory(),
+        milliseconds = Clock::System.now().since(begun).as_secs_f64() * 1000.0,
+        "probes loaded"
+    );
+    for program in probes.verdicts() {
+        if let Some(reason) = program.verdict.reason() {
+            let (object, program) = (program.object.as_str(), program.program);
+            tracing::warn!(object, program, reason, "a probe is not attached");
+        }
+    }
+    for name in probes.obsolete_descriptors() {
+        if let Err(error) = notifier.forget(name) {
+            tracing::warn!(name, error = %chain(&error), "systemd keeps a descriptor of no use");
+        }
+    }
+    for (name, descriptor) in probes.stored_descriptors() {
+        if let Err(error) = notifier.keep(&name, descriptor) {
+            tracing::warn!(name, error = %chain(&error), "counters will not survive a restart");
+        }
+    }
+    let probes = Arc::new(Mutex::new(probes));
+    probing::show(&probes, board);
+    (probes, inherited)
+}
+
+/// From the runtime to the end.
+fn serve(prepared: Prepared) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot be started");
+            prepared.log.finish(LOG_PATIENCE);
+            return exit::SOFTWARE;
+        }
+    };
+    let (sender, orders) = mpsc::channel(8);
+    let local = tokio::task::LocalSet::new();
+    let (status, log) = local.block_on(&runtime, async {
+        match Service::start(prepared, sender).await {
+            Ok(mut service) => {
+                banner::show(&service);
+                let status = service.obey(orders).await;
+                (status, service.end().await)
+            }
+            Err((log, status)) => (status, log),
+        }
+    });
+    if !log.finish(LOG_PATIENCE) {
+        complain("the end of the log could not be written in time");
+    }
+    status
+}
+
+/// A line for whoever started the program, where there is no log.
+fn complain(text: &str) {
+    // There is no other place to report to.
+    if writeln!(std::io::stderr().lock(), "moonward: {}", text.trim_end()).is_err() {}
+}

@@ -1,0 +1,79 @@
+//! The command line of ZaLua, word for word and with its exit statuses.
+//!
+//! The order is that program's: version, usage and `-e` need no service; then the service is
+//! started if none answers; then the words are looked at. [`words`] reads them, [`talk`] asks the
+//! service, [`start`] starts it.
+
+pub mod start;
+pub mod talk;
+pub mod words;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use self::words::Action;
+use super::{exit, handoff, output};
+use crate::serve::zalua::codec::{SOCKET, SOCKET_VARIABLE};
+
+/// The environment variable that makes the program the service; its value is `1`.
+const MARKER: &str = "_runned_is_daemon";
+
+/// The exit status of version and usage.
+const USAGE: u8 = 1;
+
+/// The exit status of a word that is no command.
+const UNKNOWN: u8 = 8;
+
+/// Does what the words say; gives the exit status.
+pub fn run(own: &OsStr, arguments: &[OsString]) -> u8 {
+    if std::env::var_os(MARKER).is_some_and(|value| value == "1") {
+        return handoff::become_agent(vec!["run".into(), "--zalua".into()]);
+    }
+    let own = own.to_string_lossy();
+    let action = words::read(arguments);
+    match action {
+        Action::Version => {
+            output::print(format!("{own} version: {}\n", env!("CARGO_PKG_VERSION")).as_bytes());
+            return USAGE;
+        }
+        Action::Usage => return usage(&own),
+        Action::Execute(file) => {
+            // That program exited with 0 here even when the script failed. Nothing ran, so 0
+            // would be a lie.
+            output::complain_raw(&format!(
+                "zalua: {} was not run: the Lua host is not part of this build\n",
+                file.display()
+            ));
+            return exit::UNAVAILABLE;
+        }
+        _ => {}
+    }
+    let socket = socket();
+    if !talk::is_alive(&socket)
+        && let Err(status) = start::start(&socket, MARKER)
+    {
+        return status;
+    }
+    match action {
+        Action::Ask(request) => talk::ask(&socket, &request, None),
+        Action::Get(key) => {
+            let request = crate::serve::zalua::codec::get_request(key.as_encoded_bytes());
+            talk::ask(&socket, &request, Some(key))
+        }
+        Action::LateUsage => usage(&own),
+        _ => {
+            output::complain_raw("unknown command\n");
+            UNKNOWN
+        }
+    }
+}
+
+fn usage(own: &str) -> u8 {
+    output::complain_raw(&words::usage(own));
+    USAGE
+}
+
+fn socket() -> PathBuf {
+    let named = std::env::var_os(SOCKET_VARIABLE).filter(|value| !value.is_empty());
+    named.map_or_else(|| PathBuf::from(SOCKET), PathBuf::from)
+}

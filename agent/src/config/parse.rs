@@ -1,0 +1,370 @@
+//! From the text of the files to the configuration, or to every mistake in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::environment::Environment;
+use super::field::{Wrong, short, show};
+use super::problem::{Problem, Problems};
+use super::schema::{COLLECTOR_KEYS, Key, SECTIONS, keys};
+use super::types::{CollectConfig, Config};
+
+/// A file's content and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file, for messages.
+    pub path: PathBuf,
+    /// What it holds.
+    pub text: Vec<u8>,
+}
+
+/// Reads the files in order; a key of a later file wins. `found` are the mistakes that reading the
+/// files themselves brought up; they are reported together with those inside.
+pub fn parse(
+    sources: &[Source],
+    environment: &Environment,
+    found: Problems,
+) -> Result<Config, Problems> {
+    let mut reader = Reader {
+        config: Config::defaults(environment),
+        set: BTreeMap::new(),
+        problems: found,
+    };
+    for source in sources {
+        reader.file(source);
+    }
+    reader.settle();
+    reader.config.files = sources.iter().map(|source| source.path.clone()).collect();
+    if reader.problems.is_empty() {
+        Ok(reader.config)
+    } else {
+        Err(reader.problems)
+    }
+}
+
+struct Reader {
+    config: Config,
+    /// Every key that a file has set, with the place.
+    set: BTreeMap<String, (PathBuf, (usize, usize))>,
+    problems: Problems,
+}
+
+impl Reader {
+    fn file(&mut self, source: &Source) {
+        let text = match std::str::from_utf8(&source.text) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = source.text.get(..error.valid_up_to()).unwrap_or_default();
+                let before = String::from_utf8_lossy(valid);
+                self.problems.push(Problem {
+                    file: source.path.clone(),
+                    position: Some(Lines::new(&before).position(before.len())),
+                    message: "found a byte that is not UTF-8, expected text in UTF-8".to_owned(),
+                });
+                return;
+            }
+        };
+        if let Some(at) = too_deep(text) {
+            self.problems.push(Problem {
+                file: source.path.clone(),
+                position: Some(Lines::new(text).position(at)),
+                message: format!("found more than {DEPTH_MAX} dots or brackets on one line"),
+            });
+            return;
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let mut file = File {
+            path: &source.path,
+            lines: Lines::new(text),
+            found: Vec::new(),
+        };
+        let mut broken = BTreeSet::new();
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            broken.insert(file.lines.line(span.start));
+            // The parser takes what is not there for a text without quotes.
+            let message = if span.is_empty() && error.message().starts_with("string values must") {
+                "a value is missing"
+            } else {
+                // Only the first line: a problem is one line.
+                error.message().lines().next().unwrap_or_default()
+            };
+            file.found.push((span.start, format!("syntax: {message}")));
+        }
+        let syntax = file.found.len();
+        self.table(&mut file, "", table.get_ref());
+        // What the parser made of a broken line is its guess, not the administrator's mistake.
+        let mut index = 0;
+        let lines = &file.lines;
+        file.found.retain(|(at, _)| {
+            index += 1;
+            index <= syntax || !broken.contains(&lines.line(*at))
+        });
+        // One mistake of syntax can be reported by several rules of the grammar.
+        file.found.sort();
+        file.found.dedup_by_key(|(at, _)| *at);
+        for (at, message) in file.found {
+            self.problems.push(Problem {
+                file: source.path.clone(),
+                position: Some(file.lines.position(at)),
+                message,
+            });
+        }
+    }
+
+    /// Walks one table; `path` is its name with dots, empty for the file itself.
+    fn table(&mut self, file: &mut File<'_>, path: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let full = join(path, name);
+            if is_section(&full) {
+                if let DeValue::Table(inner) = value.get_ref() {
+                    self.table(file, &full, inner);
+                } else {
+                    file.wrong(
+                        value.span(),
+                        format!(
+                            "{full}: found {}, expected a table, written [{full}]",
+                            show(value.get_ref())
+                        ),
+                    );
+                }
+                continue;
+            }
+            match self.set(path, name, value) {
+                Some(Ok(())) => {
+                    let place = file.lines.position(value.span().start);
+                    self.set.insert(full, (file.path.to_owned(), place));
+                }
+                Some(Err(wrong)) => file.wrong(
+                    wrong.span.unwrap_or_else(|| value.span()),
+                    format!("{full}: {}", wrong.message),
+                ),
+                None => file.wrong(key.span(), unknown(path, name)),
+            }
+        }
+    }
+
+    /// Sets a key; `None` when the table has no such key.
+    fn set(
+        &mut self,
+        section: &str,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<Result<(), Wrong>> {
+        if let Some(key) = keys(section).iter().find(|key| key.name == name) {
+            return Some(key.field.set(&mut self.config, value.get_ref()));
+        }
+        let index = collector_index(section)?;
+        let key = COLLECTOR_KEYS.iter().find(|key| key.name == name)?;
+        let collector = self.config.collect.collectors.get_mut(index)?;
+        Some(key.field.set(collector, value.get_ref()))
+    }
+
+    /// Fills in what depends on other keys, and checks keys against each other.
+    fn settle(&mut self) {
+        let config = &mut self.config;
+        for (name, collector) in CollectConfig::NAMES
+            .iter()
+            .zip(&mut config.collect.collectors)
+        {
+            if !self.set.contains_key(&format!("collect.{name}.interval")) {
+                collector.interval = config.collect.interval;
+            }
+        }
+        if !self.set.contains_key("zabbix.hostname") {
+            config.zabbix.hostname.clone_from(&config.agent.hostname);
+        }
+        let store = &mut config.store;
+        if store.max_series_per_source > store.max_series {
+            if let Some((file, place)) = self.set.get("store.max_series_per_source") {
+                self.problems.push(Problem {
+                    file: file.clone(),
+                    position: Some(*place),
+                    message: format!(
+                        "store.max_series_per_source: found {}, expected at most \
+                         store.max_series, which is {}",
+                        store.max_series_per_source, store.max_series
+                    ),
+                });
+            } else {
+                store.max_series_per_source = store.max_series;
+            }
+        }
+    }
+}
+
+/// How many dots or opening brackets one line may have: the reader goes down one level for each,
+/// and the deepest right line has two.
+const DEPTH_MAX: usize = 1000;
+
+/// Where a line is nested too deeply to be read at all.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'\n' => depth = 0,
+            b'.' | b'[' | b'{' => depth += 1,
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// One file while it is walked.
+struct File<'t> {
+    path: &'t Path,
+    lines: Lines<'t>,
+    found: Vec<(usize, String)>,
+}
+
+impl File<'_> {
+    fn wrong(&mut self, span: Range<usize>, message: String) {
+        self.found.push((span.start, message));
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// Which collector's table it is.
+pub(super) fn collector_index(section: &str) -> Option<usize> {
+    let name = section.strip_prefix("collect.")?;
+    CollectConfig::NAMES.iter().position(|known| *known == name)
+}
+
+fn is_section(path: &str) -> bool {
+    SECTIONS.iter().any(|section| section.name == path) || collector_index(path).is_some()
+}
+
+/// The keys and tables that a table may have.
+fn names(section: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = keys(section).iter().map(|key: &Key<_>| key.name).collect();
+    if collector_index(section).is_some() {
+        names.extend(COLLECTOR_KEYS.iter().map(|key| key.name));
+    }
+    match section {
+        "" => names.extend(
+            SECTIONS
+                .iter()
+                .map(|section| section.name)
+                .filter(|name| !name.contains('.')),
+        ),
+        "collect" => names.extend(CollectConfig::NAMES),
+        _ => {}
+    }
+    names
+}
+
+/// The message for a key that is not known, with the nearest that is.
+fn unknown(section: &str, name: &str) -> String {
+    let names = names(section);
+    let place = if section.is_empty() {
+        "the file".to_owned()
+    } else {
+        format!("[{section}]")
+    };
+    let mut message = format!("unknown key {:?} in {place}", short(name));
+    let nearest = names
+        .iter()
+        .map(|known| (distance(name, known), *known))
+        .min();
+    if let Some((distance, known)) = nearest
+        && distance <= (known.len() / 3).max(1)
+    {
+        return format!("{message}; did you mean {known:?}?");
+    }
+    let elsewhere: Vec<String> = SECTIONS
+        .iter()
+        .filter(|other| other.keys.iter().any(|key| key.name == name))
+        .map(|other| format!("[{}]", other.name))
+        .collect();
+    if !elsewhere.is_empty() {
+        message += "; it belongs to ";
+        message += &elsewhere.join(" or ");
+    }
+    message += "; known are ";
+    message += &names.join(", ");
+    message
+}
+
+/// How many characters must be put in, taken out, changed or swapped with their neighbour to make
+/// one word of the other; case and `-` for `_` count nothing. Long words are not compared.
+fn distance(one: &str, two: &str) -> usize {
+    let fold = |text: &str| -> Vec<char> {
+        text.chars()
+            .take(65)
+            .map(|character| match character {
+                '-' => '_',
+                other => other.to_ascii_lowercase(),
+            })
+            .collect()
+    };
+    let (one, two) = (fold(one), fold(two));
+    if one.len() > 64 {
+        return usize::MAX;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=two.len()).collect();
+    for (row, here) in one.iter().enumerate() {
+        let mut next = vec![row + 1];
+        for (column, there) in two.iter().enumerate() {
+            let at =
+                |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX - 1);
+            let mut cost = (at(&last, column) + usize::from(here != there))
+                .min(at(&last, column + 1) + 1)
+                .min(at(&next, column) + 1);
+            if row > 0
+                && column > 0
+                && one.get(row - 1) == Some(there)
+                && two.get(column - 1) == Some(here)
+            {
+                cost = cost.min(at(&before, column - 1) + 1);
+            }
+            next.push(cost);
+        }
+        before = std::mem::replace(&mut last, next);
+    }
+    last.last().copied().unwrap_or(usize::MAX)
+}
+
+/// Where the lines of a text start, for positions of many mistakes in one large file.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn new(text: &'t str) -> Self {
+        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0)
+            .chain(after.map(|(at, _)| at + 1))
+            .collect();
+        Self { text, starts }
+    }
+
+    /// The line, from 1, of a byte.
+    fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at)
+    }
+
+    /// Line and column, both from 1, of a byte; the column in characters.
+    fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.line(at);
+        let start = self.starts.get(line - 1).copied().unwrap_or(0);
+        let before = self.text.get(start..at.min(self.text.len()));
+        (line, before.unwrap_or_default().chars().count() + 1)
+    }
+}

@@ -1,0 +1,210 @@
+//! What the control door answers to each request.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::geteuid;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+use super::codec::{END, ErrorKind, Form, Head, OK, Request};
+use super::lookup::find;
+use super::readings::{Times, write_json, write_line, write_value};
+use super::server::{AppCommand, Context};
+use super::status::{Status, plugin_json, plugin_lines};
+use crate::model::Glob;
+use crate::store::Reading;
+use crate::telemetry::{Part, Room, Verdict};
+
+/// The most lists that are written at one time: each holds a copy of what it lists.
+const LISTS_MAX: usize = 4;
+
+/// How long a list waits for its turn.
+const LIST_TIME: Duration = Duration::from_secs(5);
+
+/// How many readings are written before the other tasks get their turn.
+const CHUNK: usize = 256;
+
+/// The door's side that answers.
+pub(super) struct Door {
+    pub(super) context: Context,
+    pub(super) part: Arc<Part>,
+    lists: Semaphore,
+}
+
+impl Door {
+    /// A door that shows on the board as `control`.
+    pub(super) fn new(context: Context) -> Self {
+        Self {
+            part: context.board.part(Room::Door, "control", Verdict::Active),
+            context,
+            lists: Semaphore::new(LISTS_MAX),
+        }
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, stream: &mut UnixStream, line: &[u8]) -> io::Result<()> {
+        let request = match Request::decode(line) {
+            Ok(request) => request,
+            Err(error) => return self.fail(stream, ErrorKind::Usage, error.to_string()).await,
+        };
+        if request.changes_state() && !may_change(stream) {
+            let message = "only root and the service's own user may do this".to_owned();
+            return self.fail(stream, ErrorKind::Denied, message).await;
+        }
+        match request {
+            Request::Ping => body(stream, b"pong\n").await,
+            Request::Get(key, form) => match self.value(&key, form) {
+                Ok(value) => body(stream, &value).await,
+                Err(message) => self.fail(stream, ErrorKind::Unknown, message).await,
+            },
+            Request::Metrics(pattern, form) => self.list(stream, &pattern, form).await,
+            Request::Plugins(form) => {
+                let parts = self.context.board.statuses();
+                let text = match form {
+                    Form::Json => plugin_json(&parts),
+                    _ => plugin_lines(&parts),
+                };
+                body(stream, text.as_bytes()).await
+            }
+            Request::Status(form) => {
+                let status = self.status();
+                let text = match form {
+                    Form::Json => status.json(),
+                    form => status.table(form == Form::Colour),
+                };
+                body(stream, text.as_bytes()).await
+            }
+            Request::Stop => match self.context.commands.try_send(AppCommand::Stop(0)) {
+                Ok(()) => body(stream, b"").await,
+                Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
+            },
+            Request::Reload => self.reload(stream).await,
+        }
+    }
+
+    fn value(&self, key: &str, form: Form) -> Result<Vec<u8>, String> {
+        let store = &self.context.store;
+        let reading = find(store, key)
+            .ok_or_else(|| format!("no value is known for {key:?}; see `moonward metrics`"))?;
+        let mut out = Vec::with_capacity(64);
+        match form {
+            Form::Json => {
+                write_json(&mut out, &reading, Times::now(store.clock()));
+                out.push(b'\n');
+            }
+            Form::Rate => {
+                let rate = reading.rate.per_second().ok_or_else(|| {
+                    format!("no rate is known for {key:?}: it is no counter, or was seen only once")
+                })?;
+                write_value(&mut out, &rate.into());
+            }
+            Form::Text | Form::Colour => write_value(&mut out, &reading.value),
+        }
+        Ok(out)
+    }
+
+    async fn list(&self, stream: &mut UnixStream, pattern: &str, form: Form) -> io::Result<()> {
+        let Ok(Ok(_permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
+            let message = "too many lists are being read; try again".to_owned();
+            return self.fail(stream, ErrorKind::Busy, message).await;
+        };
+        let store = &self.context.store;
+        let readings = store.scan(&Glob::new(pattern));
+        let times = Times::now(store.clock());
+        let mut out = Vec::with_capacity(32 * 1024);
+        out.extend_from_slice(OK);
+        let json = form == Form::Json;
+        if json {
+            out.push(b'[');
+        }
+        let mut first = true;
+        for chunk in readings.chunks(CHUNK) {
+            for reading in chunk {
+                write_element(&mut out, reading, json.then_some(times), &mut first);
+            }
+            stream.write_all(&out).await?;
+            out.clear();
+            tokio::task::yield_now().await;
+        }
+        if json {
+            out.extend_from_slice(b"]\n");
+        }
+        out.push(END);
+        stream.write_all(&out).await
+    }
+
+    fn status(&self) -> Status {
+        let now = self.context.store.clock().now();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            uptime_seconds: now.since(self.context.started).as_secs_f64(),
+            parts: self.context.board.statuses(),
+            store: self.context.store.status(),
+        }
+    }
+
+    async fn reload(&self, stream: &mut UnixStream) -> io::Result<()> {
+        let (reply, result) = oneshot::channel();
+        if self
+            .context
+            .commands
+            .try_send(AppCommand::Reload(reply))
+            .is_err()
+        {
+            return self.fail(stream, ErrorKind::Busy, stopping()).await;
+        }
+        match result.await {
+            Ok(Ok(())) => body(stream, b"").await,
+            Ok(Err(message)) => self.fail(stream, ErrorKind::Configuration, message).await,
+            Err(_) => self.fail(stream, ErrorKind::Failed, stopping()).await,
+        }
+    }
+
+    async fn fail(
+        &self,
+        stream: &mut UnixStream,
+        kind: ErrorKind,
+        message: String,
+    ) -> io::Result<()> {
+        // To ask for a value that is not there is no fault.
+        if kind != ErrorKind::Unknown {
+            self.part.erred(1);
+        }
+        stream.write_all(&Head::Error(kind, message).encode()).await
+    }
+}
+
+fn stopping() -> String {
+    "the service is busy with an earlier command or is ending".to_owned()
+}
+
+/// One line of a list; as JSON when `times` is given.
+fn write_element(out: &mut Vec<u8>, reading: &Reading, times: Option<Times>, first: &mut bool) {
+    let Some(times) = times else {
+        return write_line(out, reading);
+    };
+    if !std::mem::take(first) {
+        out.extend_from_slice(b",\n");
+    }
+    write_json(out, reading, times);
+}
+
+/// Whether the peer is root or the service's own user (`SO_PEERCRED`, unix(7)).
+pub(crate) fn may_change(stream: &UnixStream) -> bool {
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw())
+}
+
+async fn body(stream: &mut UnixStream, body: &[u8]) -> io::Result<()> {
+    let mut reply = Vec::with_capacity(OK.len() + body.len() + 1);
+    reply.extend_from_slice(OK);
+    reply.extend_from_slice(body);
+    reply.push(END);
+    stream.write_all(&reply).await
+}

@@ -1,0 +1,5 @@
+//! Answers when asked: the doors of the service.
+
+pub mod control;
+pub mod zabbix;
+pub mod zalua;

@@ -1,0 +1,187 @@
+//! The ZaLua door: one read, one reply, close.
+//!
+//! It is open to every user of the machine, as that program's was; what ends the service is
+//! answered only for root and the service's own user.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::super::control::AppCommand;
+use super::super::control::may_change;
+use super::super::control::readings::Times;
+use super::codec::{
+    COMMAND_ERROR, EMPTY, PONG, REQUEST_MAX, Request, SERVER_ID, UNKNOWN_COMMAND, UNKNOWN_METRIC,
+};
+use super::format;
+use crate::model::{Clock, Glob, Series};
+use crate::store::Store;
+use crate::telemetry::{Part, Room, StatusBoard, Verdict};
+
+/// The exit status of a service that a client has killed.
+pub const KILLED: u8 = 100;
+
+/// The most connections at one time; one more is closed at once.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a client may take to send its request. ZaLua gave it 100 ms, which fails on a busy
+/// machine.
+const REQUEST_TIME: Duration = Duration::from_secs(1);
+
+/// How long a client may take to read its reply.
+const REPLY_TIME: Duration = Duration::from_secs(10);
+
+/// What the door answers from.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The latest values.
+    pub store: Store,
+    /// The status of every part.
+    pub board: StatusBoard,
+    /// Where a kill goes.
+    pub commands: mpsc::Sender<AppCommand>,
+    /// What tells this service from another; see [`identity`].
+    pub identity: Arc<str>,
+}
+
+/// The door.
+#[derive(Debug)]
+pub struct Door {
+    context: Context,
+    part: Arc<Part>,
+}
+
+/// `server-id-` and the time in nanoseconds; taken once, when the service starts.
+pub fn identity(clock: &Clock) -> Arc<str> {
+    format!("{SERVER_ID}{}", clock.wall().0).into()
+}
+
+impl Door {
+    /// A door that shows on the board as `zalua`.
+    pub fn new(context: Context) -> Arc<Self> {
+        let part = context.board.part(Room::Door, "zalua", Verdict::Active);
+        Arc::new(Self { context, part })
+    }
+
+    /// Answers on `listener`, whose socket should be open to all users (mode 0666), until `shutdown`
+    /// is ready. Connections that are open then are given up.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: std::os::unix::net::UnixListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            while connections.try_join_next().is_some() {}
+            let accepted = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
+                    let door = Arc::clone(&self);
+                    connections.spawn(async move { door.connection(stream).await });
+                }
+                Ok(_) => self.part.erred(1),
+                Err(_) => {
+                    // Most likely there is no file descriptor left; that does not pass at once.
+                    self.part.erred(1);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&self, mut stream: UnixStream) {
+        let request = match timeout(REQUEST_TIME, read_once(&stream)).await {
+            Ok(Ok(request)) if request.is_empty() => return,
+            Ok(Ok(request)) => request,
+            Ok(Err(_)) | Err(_) => return self.part.erred(1),
+        };
+        let clock = self.context.store.clock();
+        let begun = clock.now();
+        let request = Request::decode(&request);
+        if request == Request::Kill && may_change(&stream) {
+            if self
+                .context
+                .commands
+                .try_send(AppCommand::Stop(KILLED))
+                .is_err()
+            {
+                self.part.erred(1);
+            }
+            return;
+        }
+        let reply = self.reply(&request);
+        let reply = if reply.is_empty() { EMPTY } else { &reply };
+        let written = timeout(REPLY_TIME, stream.write_all(reply.as_bytes())).await;
+        if !matches!(written, Ok(Ok(()))) {
+            self.part.erred(1);
+        }
+        self.part.ran(clock.now().since(begun), 1);
+    }
+
+    fn reply(&self, request: &Request<'_>) -> String {
+        match request {
+            Request::Ping => PONG.to_owned(),
+            Request::ServerId => self.context.identity.to_string(),
+            Request::Kill | Request::NoKey => COMMAND_ERROR.to_owned(),
+            Request::Metrics => {
+                let store = &self.context.store;
+                let readings = store.scan(&Glob::new("*"));
+                let times = Times::now(store.clock());
+                let lines = readings.iter();
+                format::join(
+                    lines
+                        .map(|reading| format::metric_line(reading, times))
+                        .collect(),
+                )
+            }
+            Request::Plugins => format::plugins(&self.context.board.statuses()),
+            Request::Get(name, tags) => {
+                // Exactly these tags: a name alone is not the same series with any tags.
+                Series::new(name, tags)
+                    .ok()
+                    .and_then(|series| self.context.store.get(series.as_str()))
+                    .map_or_else(
+                        || UNKNOWN_METRIC.to_owned(),
+                        |reading| format::value(&reading.value),
+                    )
+            }
+            Request::Unknown => UNKNOWN_COMMAND.to_owned(),
+        }
+    }
+}
+
+/// What one read returns, without waiting for more: nothing tells a long request from a finished
+/// one.
+async fn read_once(stream: &UnixStream) -> io::Result<Vec<u8>> {
+    // Grows with what arrives; a client that sends nothing costs nothing.
+    let mut request = Vec::new();
+    loop {
+        stream.readable().await?;
+        while request.len() < REQUEST_MAX {
+            request.reserve(1024);
+            match stream.try_read_buf(&mut request) {
+                Ok(0) => return Ok(request),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if !request.is_empty() {
+            request.truncate(REQUEST_MAX);
+            return Ok(request);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! An optional door that speaks ZaLua's socket protocol, for scripts that know no other.
+//!
+//! [`codec`] is the language, [`format`] the lines and numbers of its replies, [`listener`] the
+//! door, and [`daemon`] what is peculiar to a service that a ZaLua client has started.
+
+pub mod codec;
+pub mod daemon;
+pub mod format;
+pub mod listener;
+
+pub use listener::{Context, Door, identity};
