@@ -14,8 +14,8 @@
 //! | `moonward.process.memory.usage` | By | resident memory |
 //! | `moonward.process.threads` | `{thread}` | |
 //! | `moonward.process.start_time` | s | seconds since boot |
-//! | `moonward.store.series`, `.series.limit` | `{series}` | |
-//! | `moonward.store.samples`, `.refused`, `.expired`, `.cut` | `{sample}` | counters |
+//!
+//! And what [`Store::observe`] says of the store.
 
 use procfs_core::FromRead;
 use procfs_core::process::Stat;
@@ -28,7 +28,6 @@ use crate::telemetry::StatusBoard;
 const RUNS: Unit = Unit::new("{run}");
 const ERRORS: Unit = Unit::new("{error}");
 const SAMPLES: Unit = Unit::new("{sample}");
-const SERIES: Unit = Unit::new("{series}");
 const THREADS: Unit = Unit::new("{thread}");
 
 /// The collector that looks at the agent itself.
@@ -91,22 +90,6 @@ impl Own {
         let name = "moonward.process.start_time";
         batch.gauge(name, &[], Unit::SECONDS, seconds(stat.starttime));
     }
-
-    fn store(&self, round: &mut Round<'_>) {
-        let status = self.store.status();
-        let batch = &mut *round.batch;
-        batch.gauge("moonward.store.series", &[], SERIES, status.series as u64);
-        batch.gauge(
-            "moonward.store.series.limit",
-            &[],
-            SERIES,
-            status.series_max as u64,
-        );
-        batch.counter("moonward.store.samples", &[], SAMPLES, status.samples);
-        batch.counter("moonward.store.refused", &[], SAMPLES, status.refused);
-        batch.counter("moonward.store.expired", &[], SERIES, status.expired);
-        batch.counter("moonward.store.cut", &[], SAMPLES, status.cut);
-    }
 }
 
 impl Collector for Own {
@@ -117,7 +100,7 @@ impl Collector for Own {
     fn collect(&mut self, round: &mut Round<'_>) {
         self.parts(round);
         self.process(round);
-        self.store(round);
+        self.store.observe(round.batch);
     }
 }
 
