@@ -60,11 +60,7 @@ fn of_service(root: &Root, pid: u32) -> Finding {
             "ask again as root; /proc may be mounted with hidepid",
         );
     };
-    let held = match mask.count_ones() {
-        0 => "no capabilities".to_owned(),
-        count if count > 8 => format!("{count} capabilities"),
-        _ => privileges::names(CapabilitySet::from_bits_retain(mask)),
-    };
+    let held = privileges::names(CapabilitySet::from_bits_retain(mask));
     Finding::ok("service", format!("process {pid} holds {held}"))
 }
 
