@@ -25,6 +25,11 @@ pub enum ListenError {
     /// What is at the path is not ours to remove.
     #[error("{0} exists and is not a socket of this user; remove it or set another path")]
     Foreign(PathBuf),
+    /// The directory is another user's.
+    #[error(
+        "{0} belongs to another user, who could put another socket in the place of this one; set a path elsewhere"
+    )]
+    Unsafe(PathBuf),
     /// The socket could not be made.
     #[error("cannot listen at {place}")]
     Bind {
@@ -139,12 +144,17 @@ pub fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), L
         }
         std::fs::remove_file(path).map_err(failed)?;
     }
-    if let Some(directory) = path.parent()
-        && !directory.exists()
-    {
-        std::fs::create_dir_all(directory).map_err(failed)?;
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
-            .map_err(failed)?;
+    // A bare name has an empty parent: the current directory.
+    let directory = path.parent().filter(|parent| *parent != Path::new(""));
+    if let Some(directory) = directory {
+        if !directory.exists() {
+            std::fs::create_dir_all(directory).map_err(failed)?;
+            std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+                .map_err(failed)?;
+        }
+        if !is_safe(directory, rustix::process::geteuid().as_raw()).map_err(failed)? {
+            return Err(ListenError::Unsafe(directory.to_owned()));
+        }
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     let file = SocketFile {
@@ -153,6 +163,13 @@ pub fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), L
     };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
     Ok((listener, file))
+}
+
+/// Whether a directory is this user's or root's: anybody else could put a socket of their own in the
+/// place of one in it.
+fn is_safe(directory: &Path, uid: u32) -> io::Result<bool> {
+    let owner = directory.metadata()?.uid();
+    Ok(owner == uid || owner == 0)
 }
 
 /// Whether nobody listens on the unix socket at `path` any more. Does not wait, whoever holds it.
@@ -225,6 +242,16 @@ mod tests {
         std::mem::forget(file);
         let (_listener, _file) = bind_unix(&path, 0o600).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_directory_must_be_this_users_or_roots() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        assert!(is_safe(directory.path(), own).unwrap());
+        assert!(is_safe(Path::new("/"), own).unwrap());
+        assert_eq!(is_safe(directory.path(), own + 1).unwrap(), own == 0);
+        assert!(is_safe(&directory.path().join("absent"), own).is_err());
     }
 
     #[test]

@@ -239,7 +239,10 @@ fn serve(runtime: &Runtime, prepared: Prepared) -> u8 {
             Err((log, status)) => (status, log),
         }
     });
-    if !log.finish(LOG_PATIENCE) {
+    // On standard error whoever does not take the log does not take a complaint either, and to
+    // wait for that would be to wait for ever.
+    let elsewhere = log.destination() == Destination::Journal;
+    if !log.finish(LOG_PATIENCE) && elsewhere {
         complain("the end of the log could not be written in time");
     }
     status

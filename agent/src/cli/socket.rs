@@ -1,6 +1,7 @@
 //! Where the control socket is, and how a client connects to a unix socket.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,9 +26,17 @@ pub fn candidates(named: Option<PathBuf>) -> Vec<PathBuf> {
     if let Some(directory) = set("XDG_RUNTIME_DIR") {
         paths.push(PathBuf::from(directory).join("moonward/control.sock"));
     }
-    // Where a service by hand makes it when there is no session.
+    // Where a service by hand makes it when there is no session. Anybody can make a directory of
+    // that name in /tmp, and root's service is never there.
     let uid = rustix::process::geteuid().as_raw();
-    paths.push(PathBuf::from(format!("/tmp/moonward-{uid}/control.sock")));
+    let last_resort = PathBuf::from(format!("/tmp/moonward-{uid}"));
+    if uid != 0
+        && last_resort
+            .symlink_metadata()
+            .is_ok_and(|made| made.uid() == uid)
+    {
+        paths.push(last_resort.join("control.sock"));
+    }
     paths
 }
 

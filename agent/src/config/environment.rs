@@ -56,17 +56,6 @@ impl Environment {
         self.runtime_directory().join("control.sock")
     }
 
-    /// Where a client looks for the control socket, best first: the agent of its own user, then
-    /// the system's.
-    pub fn control_sockets(&self) -> Vec<PathBuf> {
-        let mut sockets = vec![self.control_socket()];
-        let system = PathBuf::from("/run/moonward/control.sock");
-        if !sockets.contains(&system) {
-            sockets.push(system);
-        }
-        sockets
-    }
-
     fn last_resort(&self) -> PathBuf {
         PathBuf::from(format!("/tmp/moonward-{}", self.uid))
     }
@@ -104,7 +93,6 @@ mod tests {
             text(&environment.control_socket()),
             "/run/moonward/control.sock"
         );
-        assert_eq!(environment.control_sockets().len(), 1);
     }
 
     #[test]
@@ -133,13 +121,6 @@ mod tests {
         assert_eq!(
             text(&environment.state_directory()),
             "/home/ann/.local/state/moonward"
-        );
-        assert_eq!(
-            environment.control_sockets(),
-            [
-                PathBuf::from("/run/user/1000/moonward/control.sock"),
-                PathBuf::from("/run/moonward/control.sock")
-            ]
         );
         environment.xdg_state_home = Some("/state".into());
         assert_eq!(text(&environment.state_directory()), "/state/moonward");

@@ -151,6 +151,27 @@ fn the_watchdog_is_fed_while_everybody_is_well() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_keeps_nobody_from_ending() {
+    let place = Place::new("[store]\nsnapshot = false\n");
+    let (_reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 4096]).is_ok() {}
+    // The agent's end waits, as a pipe does that a shell makes.
+    rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::empty()).unwrap();
+    let mut command = place.command();
+    command.stderr(writer);
+    let mut agent = Agent {
+        place: &place,
+        child: command.spawn().unwrap(),
+    };
+    agent.wait_for("READY=1");
+    assert!(place.ask(&["ping"]).status.success());
+    agent.signal(Signal::TERM);
+    agent.wait_for("STOPPING=1");
+    let ended = || matches!(agent.child.try_wait(), Ok(Some(_)));
+    assert!(eventually(ended), "it waits for a reader of its log");
+}
+
+#[test]
 fn a_signal_during_the_start_waits_for_its_end() {
     let place = Place::new("");
     let mut agent = Agent {
