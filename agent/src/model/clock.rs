@@ -47,6 +47,29 @@ impl Wall {
     pub fn seconds(self) -> u64 {
         self.0 / 1_000_000_000
     }
+
+    /// Year, month, day, hour, minute and second in UTC, in the Gregorian calendar.
+    pub fn utc(self) -> [u64; 6] {
+        let seconds = self.seconds();
+        // Years that begin in March have their leap day last, which makes the months regular: five
+        // of them have 153 days. 719468 is the number of days from 0000-03-01 to 1970-01-01.
+        let days = seconds / 86_400 + 719_468;
+        let era = days / 146_097;
+        let day_of_era = days % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = era * 400 + year_of_era + u64::from(month <= 2);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        [year, month, day, hour, minute, second]
+    }
 }
 
 /// Where a room takes its time from: the kernel, or a test's hand.
@@ -124,6 +147,20 @@ fn nanoseconds(clock: ClockId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, date) in [
+            (0, [1970, 1, 1, 0, 0, 0]),
+            (951_782_399, [2000, 2, 28, 23, 59, 59]),
+            (951_782_400, [2000, 2, 29, 0, 0, 0]),
+            (1_735_689_599, [2024, 12, 31, 23, 59, 59]),
+            (4_107_542_400, [2100, 3, 1, 0, 0, 0]),
+            (13_574_563_200, [2400, 2, 29, 0, 0, 0]),
+        ] {
+            assert_eq!(Wall(seconds * 1_000_000_000).utc(), date);
+        }
+    }
 
     #[test]
     fn boot_time_goes_forward() {

@@ -96,31 +96,8 @@ pub fn detach(paths: &Paths) -> Result<(), DaemonError> {
 
 /// `YYYY/MM/DD HH:MM:SS [LEVEL] message` with a line feed, in UTC.
 pub fn log_line(now: Wall, level: &str, message: &str) -> String {
-    let seconds = now.seconds();
-    let (year, month, day) = date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let [year, month, day, hour, minute, second] = now.utc();
     format!("{year:04}/{month:02}/{day:02} {hour:02}:{minute:02}:{second:02} [{level}] {message}\n")
-}
-
-/// Year, month and day of the day that is `days` after 1970-01-01, in the Gregorian calendar.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years that begin in March have their leap day last, which makes the months regular: five of
-    // them have 153 days. 719468 is the number of days from 0000-03-01 to 1970-01-01.
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 /// Returns when the socket is gone or another service answers on it, or when `shutdown` is ready.
