@@ -88,6 +88,7 @@ impl Probes {
                 Err(reason) => probes.fail(object, &reason),
             }
         }
+        sys::trim_heap();
         (probes, others)
     }
 

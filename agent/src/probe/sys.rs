@@ -310,6 +310,20 @@ pub(super) struct Map<K, V> {
     key: std::marker::PhantomData<K>,
 }
 
+/// Gives the memory that is free at the end of the heap back to the kernel. Reading the kernel's
+/// types takes 20 MB for a moment, which the C library would keep for the life of the process
+/// because something small was allocated behind it.
+#[cfg(target_env = "gnu")]
+pub(super) fn trim_heap() {
+    // SAFETY: malloc_trim(3) takes no pointer and may be called at any time from any thread.
+    // Whether it could give anything back is of no consequence.
+    let _gave_back = unsafe { libc::malloc_trim(0) };
+}
+
+/// Other C libraries give free memory back by themselves.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn trim_heap() {}
+
 /// How many CPUs the kernel keeps per-CPU values for.
 pub(super) fn possible_cpus() -> io::Result<usize> {
     aya::util::nr_cpus().map_err(|(_, error)| error)
