@@ -5,17 +5,29 @@ use crate::histogram::{BUCKETS, Histogram, count_in};
 /// The most records that a table can have.
 pub const SLOTS: usize = 512;
 /// How many places are tried for a key before the table counts as full.
-pub const PROBES: usize = 32;
+pub const PROBES: usize = 8;
 
-/// Which record belongs to whom: entry N is the key of record N, or 0.
+/// Which record belongs to whom.
 ///
 /// A table of its own, because the kernel's hash maps cost three times as much for a look-up as
 /// everything else that a request costs here.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Directory {
-    /// Keys, from [`key_of`].
-    pub keys: [u64; SLOTS],
+    /// In the order of the records.
+    pub entries: [Entry; SLOTS],
+}
+
+/// One place of the directory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// From [`key_of`]; 0 is free.
+    pub key: u64,
+    /// The number of the record plus one. It says nothing new, but what is read from a map is an
+    /// unknown number to the kernel's verifier: so it looks at what follows once, not once for
+    /// every place that the search may end in.
+    pub record: u64,
 }
 
 /// The key of a disk (`major << 20 | minor`, as the kernel keeps it) and one of the `OPERATION_`

@@ -52,6 +52,7 @@ pub(super) struct Service {
     /// How often the snapshot is written; `None` when it is not.
     pub(super) snapshots: watch::Sender<Option<Duration>>,
     pub(super) state: State,
+    signals: Signals,
     supervisor: Supervisor,
     own_sockets: Vec<PathBuf>,
 }
@@ -73,6 +74,14 @@ impl Service {
             ..
         } = prepared;
         let (probes, store, board) = (prepared.probes, prepared.store, prepared.board);
+        // Before anybody can know the process: a signal without a receiver would end it.
+        let signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be received; ending");
+                return Err((log, exit::SOFTWARE));
+            }
+        };
         let control = match doors::control(&mut inherited, &config.control.socket) {
             Ok(control) => Some(control),
             // ZaLua's clients have their own socket, and may start theirs beside a running agent.
@@ -112,6 +121,7 @@ impl Service {
             units: watch::Sender::new(plan::unit_watch(&config.collect)),
             snapshots: watch::Sender::new(plan::snapshots(&config.store)),
             state,
+            signals,
             supervisor: Supervisor::default(),
             options,
             environment,
@@ -206,21 +216,14 @@ impl Service {
 
     /// Obeys signals and orders until one of them ends the service; gives the exit status.
     pub(super) async fn obey(&mut self, mut orders: mpsc::Receiver<AppCommand>) -> u8 {
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::error!(%error, "signals cannot be received; ending");
-                return exit::SOFTWARE;
-            }
-        };
         loop {
             tokio::select! {
-                _ = signals.hangup.recv() => {
+                _ = self.signals.hangup.recv() => {
                     // What went wrong is in the log and in the status line.
                     drop(reload::reload(self));
                 }
-                _ = signals.terminate.recv() => return self.told("SIGTERM"),
-                _ = signals.interrupt.recv() => return self.told("SIGINT"),
+                _ = self.signals.terminate.recv() => return self.told("SIGTERM"),
+                _ = self.signals.interrupt.recv() => return self.told("SIGINT"),
                 order = orders.recv() => match order {
                     Some(AppCommand::Stop(status)) => {
                         self.told("the control socket");

@@ -70,9 +70,13 @@ impl Reader {
 
     /// Adds the samples of now.
     pub(super) fn read(&mut self, batch: &mut Batch) -> io::Result<()> {
-        let directory = self.directory.read(&0)?.and_then(|values| values.first());
-        let keys = directory.map_or([0; SLOTS], |directory| directory.keys);
-        for (slot, key) in (0_u32..).zip(keys).filter(|(_, key)| *key != 0) {
+        let Some([directory]) = self.directory.read(&0)? else {
+            return Err(io::Error::other("the directory of records is missing"));
+        };
+        let taken = (0_u32..)
+            .zip(directory.entries)
+            .filter(|(_, entry)| entry.key != 0 && entry.record != 0);
+        for (slot, entry) in taken {
             let Some(values) = self.records.read(&slot)? else {
                 continue;
             };
@@ -80,7 +84,7 @@ impl Reader {
             for value in values {
                 self.sum.add(value);
             }
-            let (device, operation) = parts_of(key);
+            let (device, operation) = parts_of(entry.key);
             let name = self
                 .names
                 .entry(device)

@@ -31,7 +31,7 @@ use aya_ebpf::{
 };
 use moonward_ebpf::{
     block::{
-        Directory, ERROR_CLASSES, OPERATION_DISCARD, OPERATION_FLUSH, OPERATION_OTHER,
+        Directory, ERROR_CLASSES, Entry, OPERATION_DISCARD, OPERATION_FLUSH, OPERATION_OTHER,
         OPERATION_READ, OPERATION_WRITE, PROBES, Record, SKIPPED_CLOCK, SKIPPED_NO_DEVICE,
         SKIPPED_NO_ISSUE_TIME, SKIPPED_NO_START_TIME, SKIPPED_PARTIAL, SKIPPED_TABLE_FULL, SLOTS,
         Skipped, first_slot, key_of,
@@ -207,23 +207,35 @@ fn operation_of(command: u32) -> u32 {
 }
 
 /// The record of a key: the one it has, or the first free one on its way.
+///
+/// Nothing, if the way is full. Two new keys that want one place at the same moment are the other
+/// case: the slower one finds its place with its next request.
 #[inline(always)]
 fn record_of(key: u64) -> Option<*mut Record> {
     let size = TABLE_SIZE.load();
     let directory = DIRECTORY.get_ptr_mut(0)?;
     let mut slot = first_slot(key, size);
+    // The bound must be small enough for the compiler to unroll: the verifier takes a hundred
+    // times as long to follow a loop.
     for _ in 0..PROBES {
         let place = opaque(slot as usize);
         if place >= SLOTS {
             return None;
         }
-        // SAFETY: the value lives as long as the program, and `place` lies within it. Keys are
-        // written once and never change, so a plain load sees 0 or the key.
-        let kept = unsafe { (&raw mut (*directory).keys).cast::<u64>().add(place) };
-        // SAFETY: as above.
-        let found = unsafe { core::ptr::read_volatile(kept) };
-        if found == key || (found == 0 && claim(place as u32, key, kept)) {
-            return RECORDS.get_ptr_mut(place as u32);
+        // SAFETY: the value lives as long as the program, and `place` lies within it. Entries are
+        // written once and never change, so plain loads see 0 or what they hold for good.
+        let (entry, found) = unsafe {
+            let entry = (&raw mut (*directory).entries).cast::<Entry>().add(place);
+            (entry, core::ptr::read_volatile(&raw const (*entry).key))
+        };
+        if found == key || found == 0 {
+            // SAFETY: as above.
+            let mut record = unsafe { core::ptr::read_volatile(&raw const (*entry).record) };
+            if found == 0 || record == 0 {
+                // SAFETY: `entry` is the place of this number in the directory.
+                record = unsafe { claim(place as u32, key, entry) }?;
+            }
+            return RECORDS.get_ptr_mut(record as u32 - 1);
         }
         slot += 1;
         if slot >= size {
@@ -233,19 +245,26 @@ fn record_of(key: u64) -> Option<*mut Record> {
     None
 }
 
-/// Takes a free place, unless another key was faster.
-#[inline(always)]
-fn claim(place: u32, key: u64, kept: *mut u64) -> bool {
+/// Takes a free place, unless another key was faster; returns its entry's record.
+///
+/// # Safety
+///
+/// `entry` is entry `place` of the directory.
+#[inline(never)]
+unsafe fn claim(place: u32, key: u64, entry: *mut Entry) -> Option<u64> {
     // An error means that somebody else was first: who, says the look-up.
     let _ = CLAIMS.insert(place, key, u64::from(BPF_NOEXIST));
     // SAFETY: entries of the map are never removed.
     let owner = unsafe { CLAIMS.get(place) };
     if owner.copied() != Some(key) {
-        return false;
+        return None;
     }
     // SAFETY: the place belongs to this key; whoever else writes it writes the same.
-    unsafe { core::ptr::write_volatile(kept, key) };
-    true
+    unsafe {
+        core::ptr::write_volatile(&raw mut (*entry).record, u64::from(place) + 1);
+        core::ptr::write_volatile(&raw mut (*entry).key, key);
+        Some(core::ptr::read_volatile(&raw const (*entry).record))
+    }
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 //! Tests: `agent/tests/zabbix_door.rs`.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -116,7 +116,15 @@ impl Drop for Door {
 }
 
 impl Shared {
-    pub(super) fn allowed(&self) -> Arc<AllowList> {
+    /// Whether a peer may ask, by the list that holds now.
+    pub(super) fn allows(&self, peer: IpAddr) -> bool {
+        self.allowed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .allows(peer)
+    }
+
+    fn allowed(&self) -> Arc<AllowList> {
         Arc::clone(&self.allowed.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -129,14 +129,13 @@ impl EventLoop {
     }
 
     fn accept_batch(&mut self, now: Moment) {
-        let allowed = self.shared.allowed();
         for _ in 0..ACCEPT_BATCH {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match acceptfrom_with(&self.listener, flags) {
                 Ok((fd, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
                     match peer.map(|peer| peer.ip()) {
-                        Some(ip) if allowed.allows(ip) => self.fresh.push(fd),
+                        Some(ip) if self.shared.allows(ip) => self.fresh.push(fd),
                         other => self.deny(other, now),
                     }
                 }
