@@ -19,7 +19,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything here may take before the test gives up; never slept for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A place for one agent: its configuration, sockets and state.
 struct Place {
@@ -44,9 +44,9 @@ impl Place {
 
     fn configure(&self, extra: &str) {
         let text = format!(
-            "[control]\nsocket = {:?}\n[state]\ndirectory = {:?}\n{extra}\n",
-            self.path("run/control.sock"),
-            self.path("state"),
+            "[control]\nsocket = \"{}\"\n[state]\ndirectory = \"{}\"\n{extra}\n",
+            self.path("run/control.sock").display(),
+            self.path("state").display(),
         );
         std::fs::write(self.path("moonward.toml"), text).unwrap();
     }
