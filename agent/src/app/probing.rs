@@ -102,8 +102,6 @@ impl Collector for Reader {
                 self.object.as_str()
             ));
         }
-        if self.object == Object::Block {
-            probes.read_cost(round.batch);
-        }
+        probes.read_cost(self.object, round.batch);
     }
 }

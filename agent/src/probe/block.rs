@@ -11,7 +11,7 @@ use moonward_ebpf::block::{
 };
 
 use super::histogram;
-use super::sys::{self, Map, MapError};
+use super::map::{Map, MapError, possible_cpus};
 use crate::model::{Batch, Kind, Unit};
 
 /// The map takes at most this much kernel memory on machines of up to 16 CPUs; beyond, it may
@@ -32,7 +32,7 @@ const SAMPLES: Unit = Unit::new("{sample}");
 /// within the budget. What does not fit is counted as skipped.
 pub(super) fn table_size() -> u32 {
     let disks = std::fs::read_dir("/sys/block").map_or(0, Iterator::count);
-    size_for(disks, sys::possible_cpus().unwrap_or(1))
+    size_for(disks, possible_cpus().unwrap_or(1))
 }
 
 fn size_for(disks: usize, cpus: usize) -> u32 {
@@ -117,8 +117,8 @@ impl Reader {
     }
 }
 
-fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
-    let tags = [("device", device), ("operation", operation)];
+fn push(batch: &mut Batch, device: &str, direction: &str, record: &Record) {
+    let tags = [("device", device), ("direction", direction)];
     batch.counter(
         "system.disk.request.count",
         &tags,
@@ -132,8 +132,8 @@ fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
                 "system.disk.request.errors",
                 &[
                     ("device", device),
-                    ("operation", operation),
-                    ("error.type", error_name(class)),
+                    ("direction", direction),
+                    ("type", error_name(class)),
                 ],
                 ERRORS,
                 count,
@@ -181,7 +181,7 @@ fn operation_name(operation: u32) -> &'static str {
     }
 }
 
-/// The classes of `blk_status_t`, in the words of OpenTelemetry's `error.type`.
+/// The classes of `blk_status_t`, as the tag `type`.
 fn error_name(class: usize) -> &'static str {
     match class {
         1 => "not_supported",
@@ -248,10 +248,10 @@ mod tests {
         assert_eq!(
             texts[..3],
             [
-                format!("system.disk.request.count{{{tags},operation=\"read\"}} 2"),
-                format!("system.disk.request.io{{{tags},operation=\"read\"}} 8192"),
+                format!("system.disk.request.count{{{tags},direction=\"read\"}} 2"),
+                format!("system.disk.request.io{{{tags},direction=\"read\"}} 8192"),
                 format!(
-                    "system.disk.request.errors{{{tags},error.type=\"medium\",operation=\"read\"}} 1"
+                    "system.disk.request.errors{{{tags},direction=\"read\",type=\"medium\"}} 1"
                 ),
             ]
         );
