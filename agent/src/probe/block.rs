@@ -110,10 +110,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Forgets the names of devices, so that a disk that took an old one's number gets its own.
-    /// For every hour or so; a look-up is one small file.
-    pub(super) fn forget_names(&mut self) {
-        self.names.clear();
+    /// Looks the names of all devices up again, so that a disk that took an old one's number gets
+    /// its own. One that is gone keeps its name. For every minute or so; a look-up is one small
+    /// file.
+    pub(super) fn refresh_names(&mut self) {
+        refresh(&mut self.names);
     }
 }
 
@@ -156,19 +157,33 @@ fn push(batch: &mut Batch, device: &str, direction: &str, record: &Record) {
     }
 }
 
+fn refresh(names: &mut HashMap<u32, String>) {
+    for (device, name) in names {
+        if let Some(now) = look_up(*device) {
+            *name = now;
+        }
+    }
+}
+
 /// The kernel's name of a disk; its numbers if it is gone.
 fn device_name(device: u32) -> String {
-    let (major, minor) = (device >> 20, device & 0xf_ffff);
-    let path = format!("/sys/dev/block/{major}:{minor}/uevent");
-    std::fs::read_to_string(path)
-        .ok()
-        .and_then(|uevent| {
-            uevent
-                .lines()
-                .find_map(|line| line.strip_prefix("DEVNAME="))
-                .map(str::to_owned)
-        })
-        .unwrap_or_else(|| format!("{major}:{minor}"))
+    look_up(device).unwrap_or_else(|| {
+        let (major, minor) = numbers(device);
+        format!("{major}:{minor}")
+    })
+}
+
+fn look_up(device: u32) -> Option<String> {
+    let (major, minor) = numbers(device);
+    let uevent = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/uevent")).ok()?;
+    uevent
+        .lines()
+        .find_map(|line| line.strip_prefix("DEVNAME="))
+        .map(str::to_owned)
+}
+
+const fn numbers(device: u32) -> (u32, u32) {
+    (device >> 20, device & 0xf_ffff)
 }
 
 fn operation_name(operation: u32) -> &'static str {
@@ -257,6 +272,26 @@ mod tests {
         );
         assert_eq!(texts.len(), 4, "no device latency was seen: {texts:?}");
         assert!(texts[3].contains("count=1 sum=0.000002"), "{}", texts[3]);
+    }
+
+    #[test]
+    fn a_number_that_another_disk_took_gets_its_name_and_a_lost_disk_keeps_its_own() {
+        let gone = 0xfff << 20 | 7;
+        let mut names = HashMap::from([(gone, "sdx".to_owned())]);
+        let disk = std::fs::read_dir("/sys/dev/block")
+            .into_iter()
+            .flatten()
+            .find_map(|entry| {
+                let numbers = entry.ok()?.file_name().into_string().ok()?;
+                let (major, minor) = numbers.split_once(':')?;
+                Some(major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?)
+            });
+        if let Some(disk) = disk {
+            names.insert(disk, "old".to_owned());
+        }
+        refresh(&mut names);
+        assert_eq!(names[&gone], "sdx");
+        assert!(names.values().all(|name| name != "old"), "{names:?}");
     }
 
     #[test]

@@ -198,10 +198,10 @@ impl Probes {
         Ok(())
     }
 
-    /// Looks device names up again at the next reading, for disks that came and went.
-    pub fn forget_names(&mut self) {
+    /// Looks device names up again, for disks that came and went.
+    pub fn refresh_names(&mut self) {
         if let Some(block) = &mut self.block {
-            block.forget_names();
+            block.refresh_names();
         }
     }
 
