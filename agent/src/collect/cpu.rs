@@ -25,7 +25,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::number::{shorten, whole};
+use super::number::{numbered, shorten, whole};
 use super::{Collector, Round};
 use crate::model::Unit;
 
@@ -125,7 +125,7 @@ impl Cpu {
                     gauge(round, "system.linux.processes.blocked", PROCESSES, rest);
                 }
                 _ => {
-                    let Some(cpu) = cpu_number(key) else {
+                    let Some(cpu) = numbered(key, "cpu") else {
                         // A line of a kernel to come; the values around it still hold.
                         continue;
                     };
@@ -168,12 +168,6 @@ impl Cpu {
                 .gauge("system.cpu.physical.count", &[], CPUS, known.physical);
         }
     }
-}
-
-/// `12` of `cpu12`.
-fn cpu_number(key: &str) -> Option<&str> {
-    key.strip_prefix("cpu")
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn read_ticks(round: &mut Round<'_>, cpu: &str, columns: &str) -> Ticks {
@@ -271,7 +265,7 @@ fn gauge(round: &mut Round<'_>, name: &str, unit: Unit, rest: &str) {
 fn read_topology(round: &mut Round<'_>, text: &str, logical: u64) -> Option<Topology> {
     let mut cores = BTreeSet::new();
     for key in text.lines().filter_map(|line| line.split(' ').next()) {
-        if cpu_number(key).is_none() {
+        if numbered(key, "cpu").is_none() {
             continue;
         }
         let folder = format!("/sys/devices/system/cpu/{key}/topology");

@@ -17,7 +17,7 @@
 //! Taken apart by hand: procfs-core does not carry these files.
 
 use super::memory::read_line;
-use super::number::{shorten, whole};
+use super::number::{numbered, shorten, whole};
 use super::{Collector, Round};
 use crate::model::Unit;
 
@@ -38,7 +38,7 @@ impl Collector for Numa {
     fn collect(&mut self, round: &mut Round<'_>) {
         let names = round.root.names(NODES);
         let mut nodes = 0_u64;
-        for node in names.iter().filter_map(|name| node_number(name)) {
+        for node in names.iter().filter_map(|name| numbered(name, "node")) {
             nodes += 1;
             let path = format!("{NODES}/node{node}/numastat");
             match round.root.read_into(&path, &mut self.text) {
@@ -58,12 +58,6 @@ impl Collector for Numa {
             round.batch.gauge("system.numa.nodes", &[], unit, nodes);
         }
     }
-}
-
-/// `0` of `node0`.
-fn node_number(name: &str) -> Option<&str> {
-    name.strip_prefix("node")
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn take_allocations(round: &mut Round<'_>, node: &str, path: &str, text: &str) {
