@@ -14,8 +14,7 @@
 //! | `moonward.process.memory.usage` | By | resident memory |
 //! | `moonward.process.threads` | `{thread}` | |
 //! | `moonward.process.start_time` | s | seconds since boot |
-//! | `moonward.store.series`, `.series.limit` | `{series}` | |
-//! | `moonward.store.samples`, `.refused`, `.expired`, `.cut` | `{sample}` | counters |
+//! | `moonward.store.…` | | see [`Store::observe`] |
 
 use procfs_core::FromRead;
 use procfs_core::process::Stat;
@@ -28,7 +27,6 @@ use crate::telemetry::StatusBoard;
 const RUNS: Unit = Unit::new("{run}");
 const ERRORS: Unit = Unit::new("{error}");
 const SAMPLES: Unit = Unit::new("{sample}");
-const SERIES: Unit = Unit::new("{series}");
 const THREADS: Unit = Unit::new("{thread}");
 
 /// The collector that looks at the agent itself.
@@ -91,22 +89,6 @@ impl Own {
         let name = "moonward.process.start_time";
         batch.gauge(name, &[], Unit::SECONDS, seconds(stat.starttime));
     }
-
-    fn store(&self, round: &mut Round<'_>) {
-        let status = self.store.status();
-        let batch = &mut *round.batch;
-        batch.gauge("moonward.store.series", &[], SERIES, status.series as u64);
-        batch.gauge(
-            "moonward.store.series.limit",
-            &[],
-            SERIES,
-            status.series_max as u64,
-        );
-        batch.counter("moonward.store.samples", &[], SAMPLES, status.samples);
-        batch.counter("moonward.store.refused", &[], SAMPLES, status.refused);
-        batch.counter("moonward.store.expired", &[], SERIES, status.expired);
-        batch.counter("moonward.store.cut", &[], SAMPLES, status.cut);
-    }
 }
 
 impl Collector for Own {
@@ -117,7 +99,7 @@ impl Collector for Own {
     fn collect(&mut self, round: &mut Round<'_>) {
         self.parts(round);
         self.process(round);
-        self.store(round);
+        self.store.observe(round.batch);
     }
 }
 
@@ -125,7 +107,7 @@ impl Collector for Own {
 mod tests {
     use super::*;
     use crate::collect::Root;
-    use crate::model::{Batch, Clock};
+    use crate::model::{Batch, Clock, Kind};
     use crate::store::StoreLimits;
     use crate::telemetry::{Room, Verdict};
 
@@ -136,6 +118,20 @@ mod tests {
             .part(Room::Probe, "block", Verdict::Unsupported("no BTF".into()))
             .erred(2);
         let store = Store::new(Clock::System, StoreLimits::default());
+        let too_long = crate::model::Histogram {
+            buckets: vec![
+                crate::model::histogram::Bucket {
+                    lower: 0.0,
+                    upper: 1.0,
+                    count: 0
+                };
+                10_000
+            ],
+            ..Default::default()
+        };
+        let mut refused = Batch::new();
+        refused.push("h", &[], Kind::Histogram, Unit::ONE, too_long);
+        store.put("other", &refused, None);
         let (root, mut batch) = (Root::machine(), Batch::new());
         let mut round = Round::new(&root, &mut batch, Clock::System.now());
         Own::new(board, store.clone()).collect(&mut round);
@@ -150,6 +146,9 @@ mod tests {
         assert_eq!(block("verdict").as_deref(), Some("unsupported"));
         assert_eq!(block("active").as_deref(), Some("0"));
         assert_eq!(block("errors").as_deref(), Some("2"));
+        // Who was refused what is told by source.
+        let refused = value("moonward.store.refused{source=\"other\"}");
+        assert_eq!(refused.as_deref(), Some("1"));
         let resident: u64 = value("moonward.process.memory.usage")
             .unwrap()
             .parse()
