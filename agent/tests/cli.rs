@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use house::{House, Outcome, Place, outcome, parrot};
 use moonward::model::Unit;
-use moonward::serve::control::AppCommand;
+use moonward::serve::control::{AppCommand, Reloaded};
 use moonward::telemetry::{Room, Verdict};
 use serde_json::{Value, json};
 
@@ -208,10 +208,23 @@ fn stop_and_reload_reach_the_service() {
     ));
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_moonward"));
     for (result, expected) in [
-        (Ok(()), Outcome::new("", "", 0)),
+        (Reloaded::Taken(vec![]), Outcome::new("", "", 0)),
         (
-            Err("moonward.toml:3:1: no such key".to_owned()),
-            Outcome::new("", "moonward: moonward.toml:3:1: no such key\n", 78),
+            Reloaded::Taken(vec!["store.ttl".into(), "probe.tcp".into()]),
+            Outcome::new(
+                "store.ttl takes effect after a restart\nprobe.tcp takes effect after a restart\n",
+                "",
+                0,
+            ),
+        ),
+        (
+            Reloaded::Bad("a.toml:3:1: no such key\na.toml:4:1: no such key".into()),
+            Outcome::new(
+                "",
+                "moonward: the new configuration has mistakes, the old one holds:\n\
+                 a.toml:3:1: no such key\na.toml:4:1: no such key\n",
+                78,
+            ),
         ),
     ] {
         let mut command = house.place.command(program);

@@ -4,11 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 use super::service::Service;
 
-/// Prints the banner to standard output, unless a service manager or a ZaLua client is behind it.
+/// Prints the banner to standard output.
 pub(super) fn show(service: &Service) {
-    if service.notifier.is_on() || service.options.zalua_socket.is_some() {
-        return;
-    }
     let text = text(service);
     let mut out = std::io::stdout().lock();
     let bold = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::listeners::{Inherited, ListenError, bind_tcp, bind_unix};
+use super::listeners::{Inherited, ListenError, SocketFile, bind_tcp, bind_unix};
 use crate::collect::Root;
 use crate::config::{Config, ZabbixConfig};
 use crate::model::{Batch, Clock, Unit};
@@ -33,8 +33,8 @@ pub(super) struct ControlSocket {
     pub listener: UnixListener,
     /// Its path, for messages.
     pub path: String,
-    /// Whether it was bound here, and so is to be removed at the end.
-    pub own: bool,
+    /// Its file, when it was bound here, and so is to be removed at the end.
+    pub file: Option<SocketFile>,
 }
 
 /// The control socket: systemd's, or one of our own.
@@ -51,14 +51,14 @@ pub(super) fn control(
         return Ok(ControlSocket {
             listener,
             path,
-            own: false,
+            file: None,
         });
     }
-    let listener = bind_unix(path, 0o660)?;
+    let (listener, file) = bind_unix(path, 0o660)?;
     Ok(ControlSocket {
         listener,
         path: path.display().to_string(),
-        own: true,
+        file: Some(file),
     })
 }
 
@@ -84,13 +84,13 @@ pub(super) fn zabbix(
 ) -> Zabbix {
     let part = board.part(Room::Door, ZABBIX, Verdict::Off);
     let mut problems = Vec::new();
-    let mut listeners = match inherited.tcp(ZABBIX) {
-        Ok(listeners) => listeners,
-        Err(error) => {
-            problems.push(error.to_string());
-            Vec::new()
+    let mut listeners = Vec::new();
+    for listener in inherited.tcp(ZABBIX) {
+        match listener {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => problems.push(error.to_string()),
         }
-    };
+    }
     let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, ZABBIX_PORT));
     let address = config
         .listen
@@ -185,11 +185,11 @@ fn open_all(
 }
 
 /// The socket of ZaLua's clients, where the configuration or the command line asks for one.
-pub(super) fn zalua(config: &Config, board: &StatusBoard) -> Option<UnixListener> {
+pub(super) fn zalua(config: &Config, board: &StatusBoard) -> Option<(UnixListener, SocketFile)> {
     let part = board.part(Room::Door, "zalua", Verdict::Off);
     let path = config.zalua.socket.as_deref()?;
     match bind_unix(path, 0o666) {
-        Ok(listener) => Some(listener),
+        Ok(bound) => Some(bound),
         Err(error) => {
             let reason = chain(&error).to_string();
             tracing::error!(door = "zalua", reason, "the socket is not served");

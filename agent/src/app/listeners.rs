@@ -7,10 +7,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
+};
 use thiserror::Error;
 
 /// Why a door has no socket.
@@ -56,7 +59,7 @@ impl Inherited {
     }
 
     /// Takes every descriptor whose name fits.
-    pub fn take(&mut self, fits: impl Fn(&str) -> bool) -> Vec<(String, OwnedFd)> {
+    fn take(&mut self, fits: impl Fn(&str) -> bool) -> Vec<(String, OwnedFd)> {
         let (taken, left) = std::mem::take(&mut self.descriptors)
             .into_iter()
             .partition(|(name, _)| fits(name));
@@ -69,49 +72,46 @@ impl Inherited {
         self.descriptors.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The unix socket of that name, if systemd handed one over.
+    /// The first unix socket of that name, if systemd handed one over; others stay, to be reported
+    /// as what nobody took.
     pub fn unix(&mut self, name: &str) -> Result<Option<UnixListener>, ListenError> {
-        let Some(descriptor) = self.take_one(name, AddressFamily::UNIX, "unix stream")? else {
+        let mut taken = self.take(|given| given == name).into_iter();
+        let Some((name, descriptor)) = taken.next() else {
             return Ok(None);
         };
+        self.descriptors.extend(taken);
+        let families = [AddressFamily::UNIX];
+        let descriptor = listening(name, descriptor, &families, "unix stream")?;
         Ok(Some(UnixListener::from(descriptor)))
     }
 
-    /// The TCP sockets of that name; one unit may have several `ListenStream=`.
-    pub fn tcp(&mut self, name: &str) -> Result<Vec<TcpListener>, ListenError> {
-        let taken = self.take(|given| given == name);
-        let mut listeners = Vec::with_capacity(taken.len());
-        for (given, descriptor) in taken {
-            if !is_listening(&descriptor, AddressFamily::INET)
-                && !is_listening(&descriptor, AddressFamily::INET6)
-            {
-                return Err(ListenError::Kind {
-                    name: given,
-                    expected: "TCP",
-                });
-            }
-            listeners.push(TcpListener::from(descriptor));
-        }
-        Ok(listeners)
-    }
-
-    fn take_one(
-        &mut self,
-        name: &str,
-        family: AddressFamily,
-        expected: &'static str,
-    ) -> Result<Option<OwnedFd>, ListenError> {
-        let Some((given, descriptor)) = self.take(|given| given == name).into_iter().next() else {
-            return Ok(None);
-        };
-        if is_listening(&descriptor, family) {
-            Ok(Some(descriptor))
-        } else {
-            Err(ListenError::Kind {
-                name: given,
-                expected,
+    /// Each TCP socket of that name, or what is wrong with it; one unit may have several
+    /// `ListenStream=`.
+    pub fn tcp(&mut self, name: &str) -> Vec<Result<TcpListener, ListenError>> {
+        self.take(|given| given == name)
+            .into_iter()
+            .map(|(name, descriptor)| {
+                let families = [AddressFamily::INET, AddressFamily::INET6];
+                listening(name, descriptor, &families, "TCP").map(TcpListener::from)
             })
-        }
+            .collect()
+    }
+}
+
+/// The descriptor, if it is a socket of one of these families that listens.
+fn listening(
+    name: String,
+    descriptor: OwnedFd,
+    families: &[AddressFamily],
+    expected: &'static str,
+) -> Result<OwnedFd, ListenError> {
+    if families
+        .iter()
+        .any(|family| is_listening(&descriptor, *family))
+    {
+        Ok(descriptor)
+    } else {
+        Err(ListenError::Kind { name, expected })
     }
 }
 
@@ -121,9 +121,10 @@ fn is_listening(descriptor: &OwnedFd, family: AddressFamily) -> bool {
         && sockopt::socket_acceptconn(descriptor).unwrap_or(false)
 }
 
-/// Binds a unix socket at `path` with the given mode. A dead socket of this user is replaced;
+/// Binds a unix socket at `path` with the given mode, and gives its file, which goes when that is
+/// dropped. A dead socket of this user is replaced;
 /// one that answers, or anything of somebody else, is left alone.
-pub fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
+pub fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), ListenError> {
     let failed = |source| ListenError::Bind {
         place: path.display().to_string(),
         source,
@@ -133,7 +134,7 @@ pub fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
         if !metadata.file_type().is_socket() || !ours {
             return Err(ListenError::Foreign(path.to_owned()));
         }
-        if UnixStream::connect(path).is_ok() {
+        if !is_dead(path).map_err(failed)? {
             return Err(ListenError::Alive(path.to_owned()));
         }
         std::fs::remove_file(path).map_err(failed)?;
@@ -146,8 +147,54 @@ pub fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
             .map_err(failed)?;
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
+    let file = SocketFile {
+        path: path.to_owned(),
+        identity: identity(path).map_err(failed)?,
+    };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(listener)
+    Ok((listener, file))
+}
+
+/// Whether nobody listens on the unix socket at `path` any more. Does not wait, whoever holds it.
+fn is_dead(path: &Path) -> io::Result<bool> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &address) {
+        // AGAIN: the queue of one who does not accept is full. PROTOTYPE: it has datagrams.
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Ok(false),
+        Err(Errno::CONNREFUSED) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The file of a socket that was bound here; it is removed when this is dropped, unless something
+/// else is at its path by then: an agent that was started meanwhile may have its socket there.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let socket = self.path.display();
+        match identity(&self.path) {
+            Ok(now) if now == self.identity => {
+                if let Err(error) = std::fs::remove_file(&self.path) {
+                    tracing::warn!(%error, %socket, "the socket cannot be removed");
+                }
+            }
+            Ok(_) => tracing::info!(%socket, "the socket is another agent's by now"),
+            Err(error) => tracing::debug!(%error, %socket, "the socket was gone already"),
+        }
+    }
+}
+
+/// Device and inode of what is at the path.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = path.symlink_metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Binds a TCP socket.
@@ -172,8 +219,23 @@ mod tests {
             bind_unix(&path, 0o660),
             Err(ListenError::Alive(_))
         ));
-        drop(first);
-        drop(bind_unix(&path, 0o600).unwrap());
+        // As a killed agent leaves it: the file is there, and nobody listens.
+        let (listener, file) = first;
+        drop(listener);
+        std::mem::forget(file);
+        let (_listener, _file) = bind_unix(&path, 0o600).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_socket_of_datagrams_is_somebodys() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let _datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(matches!(
+            bind_unix(&path, 0o660),
+            Err(ListenError::Alive(_))
+        ));
     }
 
     #[test]
@@ -194,18 +256,42 @@ mod tests {
         let control = UnixListener::bind(directory.path().join("a")).unwrap();
         let zabbix = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let wrong = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let second = UnixListener::bind(directory.path().join("b")).unwrap();
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut inherited = Inherited::new(vec![
+            ("zabbix".into(), datagrams.into()),
             ("zabbix".into(), zabbix.into()),
             ("control".into(), control.into()),
+            ("control".into(), second.into()),
             ("other".into(), wrong.into()),
         ]);
         assert!(inherited.unix("control").unwrap().is_some());
-        assert!(inherited.unix("control").unwrap().is_none());
-        assert_eq!(inherited.tcp("zabbix").unwrap().len(), 1);
-        assert!(inherited.tcp("zabbix").unwrap().is_empty());
+        let zabbix = inherited.tcp("zabbix");
+        assert!(matches!(zabbix[0], Err(ListenError::Kind { .. })));
+        assert!(zabbix[1].is_ok(), "one bad socket costs no other");
+        assert!(inherited.tcp("zabbix").is_empty());
+        assert_eq!(
+            inherited.names().collect::<Vec<_>>(),
+            ["other", "control"],
+            "what nobody took is reported"
+        );
         assert!(matches!(
             inherited.unix("other"),
             Err(ListenError::Kind { .. })
         ));
+    }
+
+    #[test]
+    fn only_the_socket_that_was_bound_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let (listener, first) = bind_unix(&path, 0o660).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let (other, second) = bind_unix(&path, 0o660).unwrap();
+        drop(first);
+        assert!(path.exists(), "another agent's socket was removed");
+        drop(second);
+        assert!(!path.exists());
+        drop((listener, other));
     }
 }

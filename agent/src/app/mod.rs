@@ -12,6 +12,7 @@ mod probing;
 mod reload;
 pub mod run;
 mod service;
+mod signals;
 mod state;
 pub mod supervisor;
 mod tasks;

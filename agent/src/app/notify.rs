@@ -4,6 +4,7 @@
 //! The environment is read once, at the start. Without `NOTIFY_SOCKET` every call does nothing. No
 //! call ever blocks: when systemd does not take a message, it is lost and counted.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -19,6 +20,9 @@ use rustix::net::{
 };
 use sd_notify::NotifyState;
 use thiserror::Error;
+
+/// The variable that names the socket.
+const VARIABLE: &str = "NOTIFY_SOCKET";
 
 /// The longest STATUS= that is sent, in bytes; `systemctl status` shows it on one line.
 const STATUS_LIMIT: usize = 512;
@@ -61,7 +65,8 @@ pub struct Notifier {
 #[derive(Debug, Default)]
 struct Words {
     status: String,
-    remark: String,
+    /// By whoever made them.
+    remarks: BTreeMap<&'static str, String>,
 }
 
 impl Notifier {
@@ -70,7 +75,7 @@ impl Notifier {
     /// # Errors
     /// When `NOTIFY_SOCKET` is set but cannot be reached; go on with [`Notifier::off`] then.
     pub fn from_environment() -> Result<Self, NotifyError> {
-        match std::env::var_os("NOTIFY_SOCKET") {
+        match std::env::var_os(VARIABLE) {
             None => Ok(Self::off()),
             Some(path) => Self::to(&path),
         }
@@ -105,9 +110,9 @@ impl Notifier {
         })
     }
 
-    /// Whether anybody listens.
-    pub fn is_on(&self) -> bool {
-        self.socket.is_some()
+    /// Whether whoever started the process wants to be told.
+    pub fn is_wanted() -> bool {
+        std::env::var_os(VARIABLE).is_some()
     }
 
     /// Messages that were not taken.
@@ -142,9 +147,11 @@ impl Notifier {
         self.say(&[NotifyState::Status(&status)]);
     }
 
-    /// Puts a remark behind the status, or takes it away with an empty one.
-    pub fn remark(&self, remark: &str) {
-        let status = self.worded(|words| words.remark = one_line(remark));
+    /// Puts a remark of `who` behind every status from now on, or takes it away with an empty one.
+    pub fn remark(&self, who: &'static str, remark: &str) {
+        let status = self.worded(|words| {
+            words.remarks.insert(who, one_line(remark));
+        });
         self.say(&[NotifyState::Status(&status)]);
     }
 
@@ -191,11 +198,12 @@ impl Notifier {
     fn worded(&self, change: impl FnOnce(&mut Words)) -> String {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut words);
-        match (words.status.as_str(), words.remark.as_str()) {
-            (status, "") => status.to_owned(),
-            ("", remark) => remark.to_owned(),
-            (status, remark) => format!("{status}; {remark}"),
-        }
+        let remarks = words.remarks.values().map(String::as_str);
+        let said: Vec<&str> = std::iter::once(words.status.as_str())
+            .chain(remarks)
+            .filter(|said| !said.is_empty())
+            .collect();
+        said.join("; ")
     }
 
     /// Sends what may be lost: it is said again, or systemd's own time-outs catch it.
@@ -269,158 +277,4 @@ fn check_name(name: &str) -> Result<(), NotifyError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixDatagram;
-
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-
-    use super::*;
-
-    /// A stand-in for systemd's end of the line.
-    struct Systemd {
-        socket: UnixDatagram,
-        _directory: tempfile::TempDir,
-        line: Notifier,
-    }
-
-    fn systemd() -> Systemd {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let line = Notifier::to(path.as_os_str()).unwrap();
-        Systemd {
-            socket,
-            _directory: directory,
-            line,
-        }
-    }
-
-    impl Systemd {
-        fn hears(&self) -> String {
-            let mut buffer = [0; 2048];
-            let length = self.socket.recv(&mut buffer).unwrap();
-            String::from_utf8(buffer[..length].to_vec()).unwrap()
-        }
-    }
-
-    #[test]
-    fn each_state_is_one_message() {
-        let systemd = systemd();
-        systemd.line.ready("98 series");
-        assert_eq!(systemd.hears(), "READY=1\nSTATUS=98 series");
-        systemd.line.reloading();
-        let heard = systemd.hears();
-        let (first, time) = heard.split_once("\nMONOTONIC_USEC=").unwrap();
-        assert_eq!(first, "RELOADING=1");
-        assert!(time.parse::<u64>().unwrap() > 0);
-        systemd.line.watchdog();
-        assert_eq!(systemd.hears(), "WATCHDOG=1");
-        systemd.line.extend_timeout(Duration::from_secs(5));
-        assert_eq!(systemd.hears(), "EXTEND_TIMEOUT_USEC=5000000");
-        systemd.line.stopping("writing the snapshot");
-        assert_eq!(systemd.hears(), "STOPPING=1\nSTATUS=writing the snapshot");
-    }
-
-    #[test]
-    fn a_status_cannot_give_orders() {
-        let systemd = systemd();
-        systemd.line.status("fine\nWATCHDOG=trigger\nMAINPID=1");
-        assert_eq!(systemd.hears(), "STATUS=fine WATCHDOG=trigger MAINPID=1");
-        systemd.line.status(&"ä".repeat(5000));
-        assert_eq!(systemd.hears().len(), "STATUS=".len() + STATUS_LIMIT);
-    }
-
-    #[test]
-    fn a_remark_follows_the_status_until_it_is_taken_away() {
-        let systemd = systemd();
-        systemd.line.remark("late: store");
-        assert_eq!(systemd.hears(), "STATUS=late: store");
-        systemd.line.status("98 series");
-        assert_eq!(systemd.hears(), "STATUS=98 series; late: store");
-        systemd.line.remark("");
-        assert_eq!(systemd.hears(), "STATUS=98 series");
-    }
-
-    #[test]
-    fn a_kept_descriptor_travels_with_its_name() {
-        let systemd = systemd();
-        let (reader, writer) = rustix::pipe::pipe().unwrap();
-        systemd.line.keep("map/block/io", writer.as_fd()).unwrap();
-        drop(writer);
-
-        let mut text = [0; 256];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let length = recvmsg(
-            &systemd.socket,
-            &mut [std::io::IoSliceMut::new(&mut text)],
-            &mut ancillary,
-            RecvFlags::empty(),
-        )
-        .unwrap()
-        .bytes;
-        assert_eq!(&text[..length], b"FDSTORE=1\nFDNAME=map/block/io\nFDPOLL=0");
-        let kept: Vec<OwnedFd> = ancillary
-            .drain()
-            .flat_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
-                _ => Vec::new(),
-            })
-            .collect();
-        rustix::io::write(&kept[0], b"still here").unwrap();
-        let mut read = [0; 16];
-        assert_eq!(rustix::io::read(&reader, &mut read).unwrap(), 10);
-
-        systemd.line.forget("map/block/io").unwrap();
-        assert_eq!(systemd.hears(), "FDSTOREREMOVE=1\nFDNAME=map/block/io");
-    }
-
-    #[test]
-    fn names_that_systemd_would_ignore_are_refused() {
-        let line = Notifier::off();
-        let (_reader, writer) = rustix::pipe::pipe().unwrap();
-        for name in [
-            "",
-            "map:block",
-            "a\nWATCHDOG=trigger",
-            "ü",
-            &"x".repeat(256),
-        ] {
-            assert!(
-                matches!(
-                    line.keep(name, writer.as_fd()),
-                    Err(NotifyError::BadName { .. })
-                ),
-                "{name:?}"
-            );
-        }
-        line.keep(&"x".repeat(255), writer.as_fd()).unwrap();
-    }
-
-    #[test]
-    fn a_systemd_that_does_not_read_blocks_nobody() {
-        let systemd = systemd();
-        // The queue of a datagram socket holds net.unix.max_dgram_qlen messages; far fewer than this.
-        for _ in 0..100_000 {
-            systemd.line.watchdog();
-            if systemd.line.lost() > 0 {
-                break;
-            }
-        }
-        assert!(systemd.line.lost() > 0);
-        assert_eq!(systemd.hears(), "WATCHDOG=1");
-    }
-
-    #[test]
-    fn without_a_listener_nothing_happens() {
-        let line = Notifier::off();
-        assert!(!line.is_on());
-        line.ready("nobody hears this");
-        assert_eq!(line.lost(), 0);
-        assert!(matches!(
-            Notifier::to(OsStr::new("/nonexistent/notify")),
-            Err(NotifyError::Unreachable { .. })
-        ));
-    }
-}
+mod tests;

@@ -82,3 +82,10 @@ pub(super) fn unit_watch(config: &CollectConfig) -> Option<UnitWatch> {
 pub(super) fn snapshots(config: &StoreConfig) -> Option<Duration> {
     config.snapshot.then_some(config.snapshot_interval)
 }
+
+/// How often what the Zabbix doors answer from looks at what there is to discover.
+pub(super) fn zabbix_looks(config: &CollectConfig) -> Duration {
+    config
+        .interval
+        .clamp(Duration::from_secs(1), Duration::from_secs(10))
+}

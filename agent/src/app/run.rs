@@ -1,5 +1,5 @@
-//! The order of a run: log, configuration, probes, privileges, store, doors, tasks, READY=1; then
-//! orders and signals until the end; then the same backwards.
+//! The order of a run: signals, configuration, log, probes, privileges, store, doors, tasks,
+//! READY=1; then orders and signals until the end; then the same backwards.
 //!
 //! Every step logs one line with what it decided.
 
@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::listeners::Inherited;
 use super::notify::Notifier;
 use super::probing::{self, SharedProbes};
 use super::service::Service;
+use super::signals::Signals;
 use super::{banner, privileges};
 use crate::cli::exit;
 use crate::config::{Config, ConfigPaths, Environment, Problems};
@@ -46,6 +48,9 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) notifier: Arc<Notifier>,
+    /// Whether a person has started it, and not a service manager or a ZaLua client.
+    pub(super) by_hand: bool,
+    pub(super) signals: Signals,
     pub(super) inherited: Inherited,
     pub(super) probes: SharedProbes,
     pub(super) store: Store,
@@ -69,6 +74,15 @@ impl RunOptions {
 
 /// Runs the service until it is told to end; gives the exit status (see [`exit`]).
 pub fn run(options: RunOptions) -> u8 {
+    // First of all: a signal without a receiver ends the process, and systemd takes an end by
+    // SIGHUP for one in good order, which is not undone.
+    let (runtime, signals) = match receive_signals() {
+        Ok(both) => both,
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            return exit::SOFTWARE;
+        }
+    };
     let environment = Environment::current();
     let config = match options.load(&environment) {
         Ok(config) => config,
@@ -90,13 +104,27 @@ pub fn run(options: RunOptions) -> u8 {
             return exit::SOFTWARE;
         }
     };
-    match prepare(options, environment, config, log) {
-        Ok(prepared) => serve(prepared),
+    match prepare(options, environment, config, log, signals) {
+        Ok(prepared) => serve(&runtime, prepared),
         Err((log, status)) => {
             log.finish(LOG_PATIENCE);
             status
         }
     }
+}
+
+/// The runtime, which has no thread of its own yet, and the signals that wait in it until the
+/// service obeys them.
+fn receive_signals() -> std::io::Result<(Runtime, Signals)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::new()?
+    };
+    Ok((runtime, signals))
 }
 
 fn give_up_in_log_thread() {
@@ -112,11 +140,14 @@ fn prepare(
     environment: Environment,
     config: Config,
     log: Log,
+    signals: Signals,
 ) -> Result<Prepared, (Log, u8)> {
     let notifier = Arc::new(Notifier::from_environment().unwrap_or_else(|error| {
         tracing::warn!(error = %chain(&error), "the service manager is not told about this run");
         Notifier::off()
     }));
+    // A service manager that cannot be reached is one all the same.
+    let by_hand = !Notifier::is_wanted() && options.zalua_socket.is_none();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         files = config.files.len(),
@@ -140,6 +171,8 @@ fn prepare(
         config,
         log,
         notifier,
+        by_hand,
+        signals,
         inherited,
         probes,
         store,
@@ -189,26 +222,17 @@ fn load_probes(
     (probes, inherited)
 }
 
-/// From the runtime to the end.
-fn serve(prepared: Prepared) -> u8 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "the runtime cannot be started");
-            prepared.log.finish(LOG_PATIENCE);
-            return exit::SOFTWARE;
-        }
-    };
+/// From the doors to the end.
+fn serve(runtime: &Runtime, prepared: Prepared) -> u8 {
     let (sender, orders) = mpsc::channel(8);
+    let by_hand = prepared.by_hand;
     let local = tokio::task::LocalSet::new();
-    let (status, log) = local.block_on(&runtime, async {
+    let (status, log) = local.block_on(runtime, async {
         match Service::start(prepared, sender).await {
             Ok(mut service) => {
-                banner::show(&service);
+                if by_hand {
+                    banner::show(&service);
+                }
                 let status = service.obey(orders).await;
                 (status, service.end().await)
             }

@@ -1,16 +1,16 @@
 //! The running service: what it is made of, the orders it obeys, and its end.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::doors::{self, ControlSocket, Zabbix};
+use super::doors::{self, Zabbix};
+use super::listeners::SocketFile;
 use super::notify::Notifier;
 use super::probing::SharedProbes;
 use super::run::{Prepared, RunOptions};
+use super::signals::{Signals, Wish};
 use super::state::State;
 use super::supervisor::Supervisor;
 use super::{plan, reload, tasks};
@@ -21,14 +21,17 @@ use crate::config::{Config, Environment};
 use crate::model::Moment;
 use crate::serve::control::AppCommand;
 use crate::store::Store;
-use crate::telemetry::StatusBoard;
 use crate::telemetry::log::{Log, chain};
+use crate::telemetry::{Heartbeat, StatusBoard};
 
 /// How long tasks may take to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long the collector that is running may take to come back at the end.
 const COLLECTOR_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the last snapshot may take.
+const SNAPSHOT_TIME: Duration = Duration::from_secs(30);
 
 /// How long READY=1 waits for the first round at most: a hanging file must not fail the start.
 const FIRST_ROUND: Duration = Duration::from_secs(5);
@@ -38,6 +41,8 @@ pub(super) struct Service {
     pub(super) options: RunOptions,
     pub(super) environment: Environment,
     pub(super) config: Config,
+    /// The configuration at the start, which still holds for every key that takes a restart.
+    pub(super) started_with: Config,
     pub(super) log: Log,
     pub(super) notifier: Arc<Notifier>,
     pub(super) probes: SharedProbes,
@@ -47,14 +52,19 @@ pub(super) struct Service {
     pub(super) control_path: String,
     pub(super) started: Moment,
     pub(super) schedule: Option<Running>,
+    /// The sign of life of the collecting thread, also of one that a reload has made anew.
+    pub(super) collecting: Heartbeat,
     /// How systemd's units are watched; `None` when they are not.
     pub(super) units: watch::Sender<Option<UnitWatch>>,
     /// How often the snapshot is written; `None` when it is not.
     pub(super) snapshots: watch::Sender<Option<Duration>>,
+    /// How often what the Zabbix doors answer from looks at what there is to discover.
+    pub(super) zabbix_looks: watch::Sender<Duration>,
     pub(super) state: State,
     signals: Signals,
     supervisor: Supervisor,
-    own_sockets: Vec<PathBuf>,
+    /// The files of the sockets that were bound here; they go at the end.
+    socket_files: Vec<SocketFile>,
 }
 
 impl Service {
@@ -70,18 +80,13 @@ impl Service {
             config,
             log,
             notifier,
+            by_hand,
+            signals,
             mut inherited,
-            ..
+            probes,
+            store,
+            board,
         } = prepared;
-        let (probes, store, board) = (prepared.probes, prepared.store, prepared.board);
-        // Before anybody can know the process: a signal without a receiver would end it.
-        let signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::error!(%error, "signals cannot be received; ending");
-                return Err((log, exit::SOFTWARE));
-            }
-        };
         let control = match doors::control(&mut inherited, &config.control.socket) {
             Ok(control) => Some(control),
             // ZaLua's clients have their own socket, and may start theirs beside a running agent.
@@ -94,7 +99,6 @@ impl Service {
                 return Err((log, exit::UNAVAILABLE));
             }
         };
-        let by_hand = !notifier.is_on() && options.zalua_socket.is_none();
         let zabbix = doors::zabbix(&config.zabbix, &mut inherited, by_hand, &store, &board);
         let zalua = doors::zalua(&config, &board);
         if options.zalua_socket.is_some() && zalua.is_none() {
@@ -106,25 +110,29 @@ impl Service {
                 "systemd passed a descriptor that nothing here is named for"
             );
         }
-        let own_sockets = own_sockets(control.as_ref(), zalua.is_some(), &config);
+        let control_path = control.as_ref().map(|control| control.path.clone());
+        let (control, control_file) = control.map_or((None, None), |control| {
+            (Some(control.listener), control.file)
+        });
+        let (zalua, zalua_file) = zalua.unzip();
         let state = State::new(&config, &board);
         if config.store.snapshot {
             state.restore(&store);
         }
         let mut service = Self {
             started: store.clock().now(),
-            control_path: control
-                .as_ref()
-                .map(|control| control.path.clone())
-                .unwrap_or_default(),
+            control_path: control_path.unwrap_or_default(),
             schedule: None,
+            collecting: Heartbeat::new("collect", store.clock().clone()),
             units: watch::Sender::new(plan::unit_watch(&config.collect)),
             snapshots: watch::Sender::new(plan::snapshots(&config.store)),
+            zabbix_looks: watch::Sender::new(plan::zabbix_looks(&config.collect)),
             state,
             signals,
             supervisor: Supervisor::default(),
             options,
             environment,
+            started_with: config.clone(),
             config,
             log,
             notifier,
@@ -132,15 +140,10 @@ impl Service {
             store,
             board,
             zabbix,
-            own_sockets,
+            socket_files: control_file.into_iter().chain(zalua_file).collect(),
         };
         service.start_schedule();
-        let runtime = tasks::spawn(
-            &mut service,
-            control.map(|control| control.listener),
-            zalua,
-            orders,
-        );
+        let runtime = tasks::spawn(&mut service, control, zalua, orders);
         service.watch_over(runtime);
         service.wait_for_first_round().await;
         if let Some(items) = &service.zabbix.items {
@@ -158,7 +161,8 @@ impl Service {
 
     /// Starts the collectors and probe readers on their thread.
     pub(super) fn start_schedule(&mut self) {
-        let schedule = plan::schedule(&self.config, &self.store, &self.board, &self.probes);
+        let schedule = plan::schedule(&self.config, &self.store, &self.board, &self.probes)
+            .with_heartbeat(self.collecting.clone());
         match schedule.start() {
             Ok(running) => self.schedule = Some(running),
             Err(error) => tracing::error!(error = %chain(&error), "nothing is collected"),
@@ -175,7 +179,7 @@ impl Service {
         self.start_schedule();
     }
 
-    fn watch_over(&mut self, runtime: crate::telemetry::Heartbeat) {
+    fn watch_over(&mut self, runtime: Heartbeat) {
         let Some(watchdog) = tasks::watchdog(self, runtime) else {
             return;
         };
@@ -218,15 +222,14 @@ impl Service {
     pub(super) async fn obey(&mut self, mut orders: mpsc::Receiver<AppCommand>) -> u8 {
         loop {
             tokio::select! {
-                _ = self.signals.hangup.recv() => {
+                wish = self.signals.next() => match wish {
                     // What went wrong is in the log and in the status line.
-                    drop(reload::reload(self));
-                }
-                _ = self.signals.terminate.recv() => return self.told("SIGTERM"),
-                _ = self.signals.interrupt.recv() => return self.told("SIGINT"),
+                    Wish::Reload => drop(reload::reload(self)),
+                    Wish::End(signal) => return self.told(signal),
+                },
                 order = orders.recv() => match order {
                     Some(AppCommand::Stop(status)) => {
-                        self.told("the control socket");
+                        self.told("an order through a door");
                         return status;
                     }
                     Some(AppCommand::Reload(reply)) => {
@@ -253,18 +256,17 @@ impl Service {
         {
             tracing::warn!(error = %chain(&error), "collection did not end cleanly");
         }
+        // While the sockets are still held: a file at the same path cannot be taken for theirs.
+        self.socket_files.clear();
         let left = self.supervisor.drain(DRAIN).await;
         if left > 0 {
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
         self.zabbix = Zabbix::default();
         if self.config.store.snapshot {
+            // A busy disk is no reason to lose it to TimeoutStopSec=.
+            self.notifier.extend_timeout(SNAPSHOT_TIME);
             self.state.save(&self.store);
-        }
-        for socket in &self.own_sockets {
-            if let Err(error) = std::fs::remove_file(socket) {
-                tracing::debug!(%error, socket = %socket.display(), "the socket was gone already");
-            }
         }
         tracing::info!("ended");
         self.log
@@ -277,29 +279,4 @@ pub(super) fn headline(store: &Store, board: &StatusBoard) -> String {
     let troubled = board.count("failed") + board.count("degraded");
     let series = store.status().series;
     format!("{series} series, {active} parts active, {troubled} failed or degraded")
-}
-
-fn own_sockets(control: Option<&ControlSocket>, zalua: bool, config: &Config) -> Vec<PathBuf> {
-    let control = control
-        .filter(|control| control.own)
-        .map(|control| PathBuf::from(&control.path));
-    let zalua = zalua.then(|| config.zalua.socket.clone()).flatten();
-    control.into_iter().chain(zalua).collect()
-}
-
-/// The signals that the service obeys.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
 }

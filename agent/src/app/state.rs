@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustix::fs::Mode;
 
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 use crate::store::{BootId, Loaded, Snapshot, Store};
 use crate::telemetry::log::chain;
 use crate::telemetry::{Part, Room, StatusBoard, Verdict};
@@ -19,10 +19,7 @@ pub(super) struct State {
 impl State {
     /// Finds the state directory, and makes it if it is not there.
     pub(super) fn new(config: &Config, board: &StatusBoard) -> Self {
-        let part = board.part(Room::Store, "snapshot", Verdict::Starting);
-        if !config.store.snapshot {
-            part.set(Verdict::Off);
-        }
+        let part = board.part(Room::Store, "snapshot", Verdict::Off);
         let directory = &config.state.directory;
         let private = std::os::unix::fs::DirBuilderExt::mode(
             std::fs::DirBuilder::new().recursive(true),
@@ -40,7 +37,21 @@ impl State {
                 None
             }
         };
-        Self { snapshot, part }
+        let state = Self { snapshot, part };
+        state.show(&config.store);
+        state
+    }
+
+    /// Shows whether the snapshot is switched on; how it goes shows when it is read or written.
+    pub(super) fn show(&self, config: &StoreConfig) {
+        let was_off = self.part.verdict() == Verdict::Off;
+        if self.snapshot.is_some() && config.snapshot == was_off {
+            self.part.set(if config.snapshot {
+                Verdict::Starting
+            } else {
+                Verdict::Off
+            });
+        }
     }
 
     /// Reads the snapshot, if there is one that fits; what is damaged is set aside and shown.

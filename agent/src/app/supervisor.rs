@@ -1,11 +1,11 @@
 //! Every task of the agent has a name, a page on the status board and somebody who notices when it
 //! ends.
 //!
-//! A task that ends before it was told to is a fault: it is reported and started again after a
-//! back-off. Nothing here ends the agent.
+//! A task that ends or panics before it was told to is a fault: it is reported and started again
+//! after a back-off. Nothing here ends the agent.
 
+use std::any::Any;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,6 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// A task that ran this long is taken to have worked, and its back-off begins anew.
 const STEADY: Duration = Duration::from_mins(2);
-
-type Work = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// Tells a task to end.
 #[derive(Clone, Debug)]
@@ -83,8 +81,7 @@ impl Supervisor {
             let mut pause = PAUSE_FIRST;
             loop {
                 let started = tokio::time::Instant::now();
-                let work: Work = Box::pin(make(shutdown.clone()));
-                let ended = work.await;
+                let ended = outcome(make(shutdown.clone())).await;
                 if shutdown.told() {
                     return name;
                 }
@@ -108,8 +105,8 @@ impl Supervisor {
         });
     }
 
-    /// Tells all tasks to end and waits for them, at most `grace`; the names of those that did not
-    /// end in time come back.
+    /// Tells all tasks to end and waits for them, at most `grace`; says how many did not end in
+    /// time and were given up.
     pub async fn drain(mut self, grace: Duration) -> usize {
         self.tell.send_replace(true);
         let all = async {
@@ -126,6 +123,30 @@ impl Supervisor {
         self.tasks.abort_all();
         left
     }
+}
+
+/// What the work comes to. It is a task of its own, so that a panic ends nothing else; it ends
+/// when this future is given up.
+async fn outcome(work: impl Future<Output = Result<(), String>> + 'static) -> Result<(), String> {
+    let mut alone = JoinSet::new();
+    alone.spawn_local(work);
+    match alone.join_next().await {
+        Some(Ok(ended)) => ended,
+        Some(Err(error)) => Err(match error.try_into_panic() {
+            Ok(panic) => format!("it panicked: {}", words(&*panic)),
+            Err(error) => error.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a word")
 }
 
 #[cfg(test)]
@@ -160,6 +181,26 @@ mod tests {
             // At 0, 1, 3 and 7 seconds.
             assert_eq!(starts.get(), 4);
             assert_eq!(part.verdict(), Verdict::Failed("the socket is gone".into()));
+            assert_eq!(supervisor.drain(Duration::from_secs(1)).await, 0);
+        });
+    }
+
+    #[test]
+    fn a_task_that_panics_is_reported_and_started_again() {
+        run(async {
+            let board = StatusBoard::new();
+            let part = board.part(Room::Door, "control", Verdict::Active);
+            let starts = Rc::new(Cell::new(0));
+            let mut supervisor = Supervisor::default();
+            let counted = Rc::clone(&starts);
+            supervisor.spawn("control", Some(Arc::clone(&part)), move |_| {
+                counted.set(counted.get() + 1);
+                async { panic!("no {}", "luck") }
+            });
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            assert_eq!(starts.get(), 2);
+            let reason = "it panicked: no luck".to_owned();
+            assert_eq!(part.verdict(), Verdict::Failed(reason));
             assert_eq!(supervisor.drain(Duration::from_secs(1)).await, 0);
         });
     }

@@ -219,19 +219,20 @@ fn refresh_zabbix(service: &mut Service) {
     let Some(items) = service.zabbix.items.clone() else {
         return;
     };
-    let interval = service.config.collect.interval;
-    let period = interval.clamp(Duration::from_secs(1), Duration::from_secs(10));
+    let looks = service.zabbix_looks.subscribe();
     service
         .supervisor()
         .spawn("zabbix-items", None, move |mut shutdown| {
-            let items = Arc::clone(&items);
+            let (items, mut looks) = (Arc::clone(&items), looks.clone());
             async move {
                 loop {
+                    let period = *looks.borrow_and_update();
                     let items = Arc::clone(&items);
                     let looked = tokio::task::spawn_blocking(move || items.refresh());
                     looked.await.map_err(|error| error.to_string())?;
                     tokio::select! {
                         () = tokio::time::sleep(period) => {}
+                        Ok(()) = looks.changed() => {}
                         () = shutdown.wait() => return Ok(()),
                     }
                 }
@@ -303,9 +304,8 @@ pub(super) fn watchdog(service: &Service, runtime: Heartbeat) -> Option<Watchdog
             .iter()
             .map(|heart| supervised(heart.clone(), SILENCE)),
     );
-    if let Some(schedule) = &service.schedule {
-        let heart = schedule.heartbeat().clone();
-        tasks.push(supervised(heart, COLLECT_SILENCE));
+    if service.schedule.is_some() {
+        tasks.push(supervised(service.collecting.clone(), COLLECT_SILENCE));
     }
     Some(Watchdog::new(service.store.clock().clone(), timeout, tasks))
 }

@@ -11,6 +11,9 @@ use super::notify::Notifier;
 use crate::model::clock::{Clock, Moment};
 use crate::telemetry::heartbeat::Heartbeat;
 
+/// Whose remark it is behind the status that systemd shows.
+const REMARK: &str = "watchdog";
+
 /// A task that says from time to time that it is alive.
 pub trait Alive: Send + Sync {
     /// The task's name, for the log.
@@ -143,10 +146,10 @@ impl Watchdog {
         if self.late.is_empty() {
             notifier.watchdog();
             if !before.is_empty() {
-                notifier.remark("");
+                notifier.remark(REMARK, "");
             }
         } else {
-            notifier.remark(&remark(&self.late));
+            notifier.remark(REMARK, &remark(&self.late));
         }
     }
 

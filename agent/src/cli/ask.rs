@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{exit, output, socket};
 use crate::serve::control::codec::{END, HEAD_MAX, Head, Request};
 
-/// How long one read or write may take when the caller does not say.
+/// How long connecting, one read or one write may take when the caller does not say.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest reply that is taken: a list of a million series is far below.
@@ -21,7 +21,7 @@ const REPLY_MAX: u64 = 1 << 30;
 pub struct Reach {
     /// The socket, when it is not where it is by default.
     pub socket: Option<PathBuf>,
-    /// How long one read or write may take.
+    /// How long connecting, one read or one write may take.
     pub patience: Option<Duration>,
 }
 
@@ -37,18 +37,22 @@ pub fn ask(request: &Request, reach: &Reach) -> u8 {
 /// Asks the service and gives the body of its reply; what went wrong has been said when this
 /// returns an exit status.
 pub fn reply(request: &Request, reach: &Reach) -> Result<Vec<u8>, u8> {
-    let mut stream = connect(reach)?;
+    let stream = connect(reach)?;
     let mut reply = Vec::with_capacity(1024);
-    if let Err(error) = exchange(&mut stream, request, reach, &mut reply) {
+    if let Err(error) = exchange(stream, request, &mut reply) {
         return Err(broken(&error));
     }
     let end = reply.iter().take(HEAD_MAX).position(|byte| *byte == b'\n');
     let mut body = end.map(|end| reply.split_off(end + 1)).unwrap_or_default();
-    let whole = body.pop() == Some(END);
+    let whole = body.pop_if(|last| *last == END).is_some();
     match (Head::decode(&reply), whole) {
         (Some(Head::Ok), true) => Ok(body),
-        (Some(Head::Error(kind, message)), _) => {
+        (Some(Head::Error(kind, message)), whole) => {
             output::complain(&message);
+            output::complain_raw(&String::from_utf8_lossy(&body));
+            if !whole && !body.is_empty() {
+                output::complain("there was more to this, but the reply is not whole");
+            }
             Err(exit::of(kind))
         }
         (Some(Head::Ok), false) => {
@@ -68,24 +72,13 @@ pub fn reply(request: &Request, reach: &Reach) -> Result<Vec<u8>, u8> {
 
 /// Asks the service at one socket, briefly, and gives the whole reply, head and end mark included.
 pub fn exchange_at(path: &Path, request: &Request) -> io::Result<Vec<u8>> {
-    let reach = Reach {
-        patience: Some(Duration::from_secs(2)),
-        ..Reach::default()
-    };
     let mut reply = Vec::new();
-    exchange(&mut UnixStream::connect(path)?, request, &reach, &mut reply)?;
+    let stream = socket::open(path, Duration::from_secs(2))?;
+    exchange(stream, request, &mut reply)?;
     Ok(reply)
 }
 
-fn exchange(
-    stream: &mut UnixStream,
-    request: &Request,
-    reach: &Reach,
-    reply: &mut Vec<u8>,
-) -> io::Result<()> {
-    let patience = Some(reach.patience.unwrap_or(PATIENCE));
-    stream.set_read_timeout(patience)?;
-    stream.set_write_timeout(patience)?;
+fn exchange(mut stream: UnixStream, request: &Request, reply: &mut Vec<u8>) -> io::Result<()> {
     let written = stream.write_all(&request.encode());
     // A service that turns clients away says so and closes before it reads.
     let read = stream.take(REPLY_MAX).read_to_end(reply);
@@ -101,8 +94,9 @@ fn exchange(
 
 fn connect(reach: &Reach) -> Result<UnixStream, u8> {
     let mut failure: Option<(PathBuf, io::Error)> = None;
+    let patience = reach.patience.unwrap_or(PATIENCE);
     for path in socket::candidates(reach.socket.clone()) {
-        match UnixStream::connect(&path) {
+        match socket::open(&path, patience) {
             Ok(stream) => return Ok(stream),
             Err(error) => {
                 // What says more than "there is none" is what the administrator must see.
@@ -136,6 +130,13 @@ fn unreachable(path: &Path, error: &io::Error) -> u8 {
                 "you may not use {path}; become a member of the socket's group or root"
             ));
             return exit::PERMISSION;
+        }
+        Io::WouldBlock => {
+            output::complain(&format!(
+                "the service does not accept on {path}: too many clients wait, or it hangs; \
+                 see `systemctl status moonward`"
+            ));
+            return exit::TEMPORARY;
         }
         _ => output::complain(&format!("cannot connect to {path}: {error}")),
     }

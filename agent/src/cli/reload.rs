@@ -13,7 +13,8 @@ pub static VERB: Verb = Verb {
     help: "\
 Usage: moonward reload [OPTIONS]
 
-Makes the service read its configuration again. A configuration with mistakes changes nothing: the
+Makes the service read its configuration again, and prints a line for each key that has another
+value now but takes effect only after a restart. A configuration with mistakes changes nothing: the
 mistakes are printed and the exit status is 78. Only root and the service's own user may do this.
 
 Options

@@ -14,7 +14,8 @@
 //! | `moonward.process.memory.usage` | By | resident memory |
 //! | `moonward.process.threads` | `{thread}` | |
 //! | `moonward.process.start_time` | s | seconds since boot |
-//! | `moonward.store.…` | | see [`Store::observe`] |
+//!
+//! And what [`Store::observe`] says of the store.
 
 use procfs_core::FromRead;
 use procfs_core::process::Stat;

@@ -49,7 +49,7 @@ pub enum LogLevel {
     Warn,
     /// What was started, stopped and decided.
     Info,
-    /// Every round and request.
+    /// What helps whoever looks for a fault.
     Debug,
     /// Everything.
     Trace,

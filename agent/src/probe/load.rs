@@ -177,9 +177,12 @@ fn load_anew(missing: Missing, outcome: &mut Outcome) {
 /// Whether the process has what loading needs. Without, the kernel would refuse in as many words
 /// as there are programs.
 fn may_load() -> bool {
-    use caps::{CapSet, Capability, has_cap};
-    let has = |capability| has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    has(Capability::CAP_SYS_ADMIN) || (has(Capability::CAP_BPF) && has(Capability::CAP_PERFMON))
+    use rustix::thread::{CapabilitySet, capabilities};
+    // CAP_SYS_ADMIN implies both (capabilities(7)).
+    let both = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    capabilities(None).is_ok_and(|sets| {
+        sets.effective.contains(both) || sets.effective.contains(CapabilitySet::SYS_ADMIN)
+    })
 }
 
 fn attach(

@@ -18,6 +18,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use moonward::app::privileges;
 use moonward::model::{Batch, Clock};
 use moonward::probe::{Config, Object, Probes};
 use moonward::telemetry::status::Verdict;
@@ -231,16 +232,8 @@ fn reading_needs_no_capability() {
     println!("unprivileged_bpf_disabled: {disabled:?}");
     // Capabilities belong to the thread.
     std::thread::spawn(move || {
-        for set in [
-            caps::CapSet::Ambient,
-            caps::CapSet::Inheritable,
-            caps::CapSet::Effective,
-            caps::CapSet::Permitted,
-        ] {
-            caps::clear(None, set).unwrap();
-        }
-        let left = caps::read(None, caps::CapSet::Permitted).unwrap();
-        assert!(left.is_empty(), "{left:?}");
+        privileges::drop_in_this_thread().unwrap();
+        assert!(privileges::held().unwrap().is_empty());
         let refused = probes
             .read(Object::Tcp, &mut Batch::new())
             .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);

@@ -46,7 +46,8 @@ pub fn zabbix(root: &Root) -> Finding {
         return Finding::note(
             subject,
             format!("nobody listens on {ZABBIX}"),
-            "systemctl enable --now moonward-zabbix.socket, if Zabbix is to ask Moonward",
+            "if Zabbix is to ask Moonward: systemctl enable moonward-zabbix.socket, then \
+             systemctl restart moonward",
         );
     }
     match owner(root, &inodes) {

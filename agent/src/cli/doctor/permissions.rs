@@ -1,14 +1,15 @@
 //! What this process and the running service may do.
 
-use caps::{CapSet, Capability};
 use rustix::fs::Access;
+use rustix::thread::CapabilitySet;
 
 use super::finding::Finding;
+use crate::app::privileges;
 use crate::collect::root::Root;
 use crate::config::Environment;
 
 /// What the probes need to load; the service drops both afterwards.
-const PROBES: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_PERFMON];
+const PROBES: CapabilitySet = CapabilitySet::BPF.union(CapabilitySet::PERFMON);
 
 /// Looks at what is permitted. `service` is the running service's process, where there is one.
 pub fn look(root: &Root, environment: &Environment, service: Option<u32>) -> Vec<Finding> {
@@ -25,21 +26,18 @@ pub fn look(root: &Root, environment: &Environment, service: Option<u32>) -> Vec
 }
 
 fn own(uid: u32) -> Finding {
-    let held = caps::read(None, CapSet::Effective).unwrap_or_default();
-    let missing: Vec<String> = PROBES
-        .iter()
-        // CAP_SYS_ADMIN implies both (capabilities(7)).
-        .filter(|wanted| !held.contains(wanted) && !held.contains(&Capability::CAP_SYS_ADMIN))
-        .map(ToString::to_string)
-        .collect();
-    if missing.is_empty() {
+    // What cannot be read is taken for nothing: then the advice is to ask as root.
+    let held = privileges::held().unwrap_or(CapabilitySet::empty());
+    let missing = PROBES.difference(held);
+    // CAP_SYS_ADMIN implies both (capabilities(7)).
+    if missing.is_empty() || held.contains(CapabilitySet::SYS_ADMIN) {
         return Finding::ok("privileges", format!("user {uid} may load the probes"));
     }
     Finding::note(
         "privileges",
         format!(
             "user {uid} lacks {}: `moonward run` from here has no probes",
-            missing.join(" and ")
+            privileges::names(missing)
         ),
         "start it with systemctl start moonward, or as root",
     )
@@ -62,17 +60,7 @@ fn of_service(root: &Root, pid: u32) -> Finding {
             "ask again as root; /proc may be mounted with hidepid",
         );
     };
-    let mut held: Vec<String> = caps::all()
-        .iter()
-        .filter(|one| mask & one.bitmask() != 0)
-        .map(ToString::to_string)
-        .collect();
-    held.sort_unstable();
-    let held = match held.len() {
-        0 => "no capabilities".to_owned(),
-        count if count > 8 => format!("{count} capabilities"),
-        _ => held.join(", "),
-    };
+    let held = privileges::names(CapabilitySet::from_bits_retain(mask));
     Finding::ok("service", format!("process {pid} holds {held}"))
 }
 
@@ -133,7 +121,7 @@ mod tests {
         let status = place.path().join("proc/7/status");
         for (mask, held) in [
             ("0000000000000000", "no capabilities"),
-            ("0000000000080004", "CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE"),
+            ("0000000000080004", "CAP_DAC_READ_SEARCH CAP_SYS_PTRACE"),
             ("000001ffffffffff", "41 capabilities"),
         ] {
             std::fs::write(&status, format!("Name:\tx\nCapEff:\t{mask}\n")).unwrap();

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::socket::open;
 use super::super::{exit, output};
 use crate::serve::zalua::codec::{COMMAND_ERROR, EMPTY, PONG, UNKNOWN_COMMAND, UNKNOWN_METRIC};
 
@@ -22,7 +23,7 @@ const LOST: u8 = 10;
 
 /// Whether somebody answers on the socket.
 pub fn is_alive(socket: &Path) -> bool {
-    UnixStream::connect(socket)
+    open(socket, PATIENCE)
         .and_then(|stream| exchange(stream, b"ping"))
         .is_ok_and(|reply| reply == PONG.as_bytes())
 }
@@ -30,7 +31,7 @@ pub fn is_alive(socket: &Path) -> bool {
 /// Sends the request and prints the reply; gives the exit status. `key` is what a message about an
 /// unknown value names.
 pub fn ask(socket: &Path, request: &[u8], key: Option<&OsStr>) -> u8 {
-    let stream = match UnixStream::connect(socket) {
+    let stream = match open(socket, PATIENCE) {
         Ok(stream) => stream,
         Err(error) => {
             output::complain_raw(&format!(
@@ -73,8 +74,6 @@ fn lost(why: &str) -> u8 {
 }
 
 fn exchange(mut stream: UnixStream, request: &[u8]) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
     let mut reply = Vec::with_capacity(1024);
     stream.take(REPLY_MAX).read_to_end(&mut reply)?;

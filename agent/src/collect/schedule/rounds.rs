@@ -75,6 +75,14 @@ impl Schedule {
         self.heartbeat.clone()
     }
 
+    /// The same schedule with the sign of life of the one that it replaces, so that whoever watches
+    /// that one watches this one too.
+    #[must_use]
+    pub fn with_heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
     /// When the next round is due; `None` when nothing runs.
     pub fn next_due(&self) -> Option<Moment> {
         self.jobs.iter().filter_map(Job::due).min()

@@ -345,6 +345,28 @@ fn a_dropped_handle_ends_the_thread() {
     );
 }
 
+#[test]
+fn a_schedule_beats_for_whoever_watched_the_one_before_it() {
+    let (collector, seen, release) = stuck();
+    let watched = start(Duration::from_hours(1), told("cpu", |_| {}))
+        .heartbeat()
+        .clone();
+    let store = Store::new(Clock::System, StoreLimits::default());
+    let timetable = Timetable {
+        interval: Duration::from_hours(1),
+        ..Timetable::default()
+    };
+    let mut schedule = Schedule::new(Root::machine(), store, StatusBoard::new(), timetable)
+        .with_heartbeat(watched.clone());
+    schedule.add(Room::Collector, collector);
+    let running = schedule.start().unwrap();
+    seen.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(watched.work().unwrap().what, "filesystem");
+    drop(release);
+    running.stop(PATIENCE).unwrap();
+    assert!(watched.work().is_none());
+}
+
 /// A collector that says it has begun and then waits to be let go, like a read of a dead mount.
 fn stuck() -> (Box<dyn Collector>, Receiver<()>, Sender<()>) {
     let (begun, seen) = channel();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::codec::{END, ErrorKind, Form, Head, OK, Request};
 use super::lookup::find;
 use super::readings::{Times, write_json, write_line, write_value};
-use super::server::{AppCommand, Context};
+use super::server::{AppCommand, Context, Reloaded};
 use super::status::{Status, plugin_json, plugin_lines};
 use crate::model::Glob;
 use crate::store::Reading;
@@ -159,8 +159,20 @@ impl Door {
             return self.fail(stream, ErrorKind::Busy, stopping()).await;
         }
         match result.await {
-            Ok(Ok(())) => body(stream, b"").await,
-            Ok(Err(message)) => self.fail(stream, ErrorKind::Configuration, message).await,
+            Ok(Reloaded::Taken(needs_restart)) => {
+                let lines = needs_restart
+                    .iter()
+                    .map(|key| format!("{key} takes effect after a restart\n"));
+                body(stream, lines.collect::<String>().as_bytes()).await
+            }
+            Ok(Reloaded::Bad(mistakes)) => {
+                let message = "the new configuration has mistakes, the old one holds:".to_owned();
+                self.fail(stream, ErrorKind::Configuration, message).await?;
+                let end = [b'\n', END];
+                stream
+                    .write_all(&[mistakes.as_bytes(), &end].concat())
+                    .await
+            }
             Err(_) => self.fail(stream, ErrorKind::Failed, stopping()).await,
         }
     }

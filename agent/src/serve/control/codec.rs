@@ -3,7 +3,8 @@
 //! A request is a verb and its arguments, separated by tabs and ended by a line feed; in arguments
 //! `\`, tab, line feed and carriage return are written `\\`, `\t`, `\n` and `\r`. A reply is
 //! `ok`, a line feed, the body and one NUL byte that says that the body is whole; or
-//! `error KIND MESSAGE` and a line feed. Then the service closes the connection.
+//! `error KIND MESSAGE`, a line feed and, where there is more to say than one line holds, a body of
+//! lines in the same way. Then the service closes the connection.
 //!
 //! Pure: nothing here does I/O, and nothing here knows another module, because the small client is
 //! built from this file too.
@@ -242,7 +243,7 @@ impl ErrorKind {
 pub enum Head {
     /// A body follows.
     Ok,
-    /// Nothing follows.
+    /// Nothing follows, or a body with the details.
     Error(ErrorKind, String),
 }
 

@@ -12,4 +12,4 @@ pub mod server;
 pub mod status;
 
 pub(crate) use answer::may_change;
-pub use server::{AppCommand, Context, serve};
+pub use server::{AppCommand, Context, Reloaded, serve};

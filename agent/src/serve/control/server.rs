@@ -10,20 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::super::accept::accept;
 use super::answer::Door;
 use super::codec::{ErrorKind, Head, REQUEST_MAX};
 use crate::model::Moment;
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
-
-/// The most connections at one time; a script that forgets its clients must not use up the
-/// service's file descriptors.
-const CONNECTIONS_MAX: usize = 64;
 
 /// How long a client may take to send its request.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
@@ -36,8 +32,17 @@ const REPLY_TIME: Duration = Duration::from_secs(30);
 pub enum AppCommand {
     /// End the service with this exit status.
     Stop(u8),
-    /// Read the configuration again and say how that went; a message of several lines is fine.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the configuration again and say how that went.
+    Reload(oneshot::Sender<Reloaded>),
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The new configuration holds, except for these keys, which take effect after a restart.
+    Taken(Vec<String>),
+    /// The old configuration holds, because the new one has these mistakes, one per line.
+    Bad(String),
 }
 
 /// What the door answers from.
@@ -53,39 +58,20 @@ pub struct Context {
     pub started: Moment,
 }
 
-/// Answers on `listener`, whose socket should have mode 0660, until `shutdown` is ready. Connections that are open then are given up.
+/// Answers on `listener`, whose socket should have mode 0660, until `shutdown` is ready. Connections
+/// that are open then are given up.
 pub async fn serve(
     listener: std::os::unix::net::UnixListener,
     context: Context,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = UnixListener::from_std(listener)?;
     let door = Arc::new(Door::new(context));
-    let mut connections = JoinSet::new();
-    tokio::pin!(shutdown);
-    loop {
-        while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            () = &mut shutdown => return Ok(()),
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) if connections.len() >= CONNECTIONS_MAX => {
-                door.part.erred(1);
-                refuse(&stream);
-            }
-            Ok((stream, _)) => {
-                let door = Arc::clone(&door);
-                connections.spawn(async move { connection(&door, stream).await });
-            }
-            Err(_) => {
-                // Most likely there is no file descriptor left; that does not pass at once.
-                door.part.erred(1);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let part = Arc::clone(&door.part);
+    accept(listener, &part, shutdown, refuse, |stream| {
+        let door = Arc::clone(&door);
+        async move { connection(&door, stream).await }
+    })
+    .await
 }
 
 fn refuse(stream: &UnixStream) {
@@ -138,6 +124,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream as Client;
 
+    use super::super::super::accept::CONNECTIONS_MAX;
     use super::super::codec::{END, OK};
     use super::*;
     use crate::model::{Batch, Clock, Unit};
@@ -277,9 +264,14 @@ mod tests {
         let Some(AppCommand::Reload(reply)) = house.commands.blocking_recv() else {
             panic!("not a reload");
         };
-        reply.send(Err("line 3: no such key".into())).unwrap();
+        let mistakes = "line 3: no such key\nline 4: no such key";
+        reply.send(Reloaded::Bad(mistakes.into())).unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "error configuration line 3: no such key\n");
+        assert_eq!(
+            answer,
+            "error configuration the new configuration has mistakes, the old one holds:\n\
+             line 3: no such key\nline 4: no such key\n\0"
+        );
     }
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::super::accept::accept;
 use super::super::control::AppCommand;
 use super::super::control::may_change;
 use super::super::control::readings::Times;
@@ -27,9 +27,6 @@ use crate::telemetry::{Part, Room, StatusBoard, Verdict};
 
 /// The exit status of a service that a client has killed.
 pub const KILLED: u8 = 100;
-
-/// The most connections at one time; one more is closed at once.
-const CONNECTIONS_MAX: usize = 64;
 
 /// How long a client may take to send its request. ZaLua gave it 100 ms, which fails on a busy
 /// machine.
@@ -77,29 +74,14 @@ impl Door {
         listener: std::os::unix::net::UnixListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
-        let listener = UnixListener::from_std(listener)?;
-        let mut connections = JoinSet::new();
-        tokio::pin!(shutdown);
-        loop {
-            while connections.try_join_next().is_some() {}
-            let accepted = tokio::select! {
-                () = &mut shutdown => return Ok(()),
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                    let door = Arc::clone(&self);
-                    connections.spawn(async move { door.connection(stream).await });
-                }
-                Ok(_) => self.part.erred(1),
-                Err(_) => {
-                    // Most likely there is no file descriptor left; that does not pass at once.
-                    self.part.erred(1);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
+        let part = Arc::clone(&self.part);
+        // One more than allowed is closed at once: the protocol has no word for it.
+        let refuse = |_: &UnixStream| {};
+        accept(listener, &part, shutdown, refuse, |stream| {
+            let door = Arc::clone(&self);
+            async move { door.connection(stream).await }
+        })
+        .await
     }
 
     async fn connection(&self, mut stream: UnixStream) {
