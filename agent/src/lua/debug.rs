@@ -74,6 +74,10 @@ fn line(line: Option<usize>) -> i64 {
 
 /// `debug.traceback([message [, level]])` of the running thread. What is neither text nor a number
 /// is given back as it is.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine calls it with its own"
+)]
 fn traceback(lua: &Lua, arguments: Variadic<Value>) -> Result<Value> {
     let message = match arguments.first() {
         None => None,
