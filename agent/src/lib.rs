@@ -9,6 +9,7 @@ pub mod bus;
 pub mod cli;
 pub mod collect;
 pub mod config;
+pub mod lua;
 pub mod model;
 pub mod probe;
 pub mod serve;

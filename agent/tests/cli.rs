@@ -393,3 +393,34 @@ fn doctor_works_with_and_without_the_service() {
         assert!(lines.lines().count() >= findings.len());
     }
 }
+
+#[test]
+fn exec_runs_a_script_and_exits_1_when_it_fails() {
+    let place = Place::new();
+    let path = place.path("script.lua");
+    let file = path.display().to_string();
+    std::fs::write(&path, "print('hello')").unwrap();
+    let shown = place.moonward(&["exec", &file]);
+    assert_eq!(shown, Outcome::new("hello\n", "", 0));
+    let failing = "local function f()\n  error('boom')\nend\nprint('hello')\nf()\n";
+    std::fs::write(&path, failing).unwrap();
+    let shown = place.moonward(&["exec", &file]);
+    assert_eq!((shown.out.as_str(), shown.status), ("hello\n", Some(1)));
+    let start = format!("moonward: {file}:2: boom\nstack traceback:\n");
+    assert!(shown.err.starts_with(&start), "{shown:?}");
+    let shown = place.moonward(&["exec", "/nowhere.lua"]);
+    assert_eq!((shown.out.as_str(), shown.status), ("", Some(74)));
+    assert!(
+        shown.err.starts_with("moonward: open /nowhere.lua: "),
+        "{shown:?}"
+    );
+    for words in [&["exec"][..], &["exec", &file, "more"]] {
+        assert_eq!(place.moonward(words).status, Some(64), "{words:?}");
+    }
+    assert!(
+        place
+            .moonward(&["help", "exec"])
+            .out
+            .starts_with("Usage: moonward exec")
+    );
+}

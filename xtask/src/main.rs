@@ -9,6 +9,7 @@ mod apt;
 mod bench;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod process;
 mod run;
@@ -32,6 +33,7 @@ cargo xtask VERB
   ebpf                          build the eBPF objects, installing what that needs
   lint                          rustfmt, clippy, cargo-deny
   bench [SUBJECT...]            measure, with the peer beside it; --list
+  fuzz [TARGET...]              mutated input for every parser; --list, --seconds, --input
   vm [SCENARIO...]              machine tests under QEMU; --list, --keep
   dist                          build the Debian package
   ci                            what continuous integration runs; the same as test
@@ -50,6 +52,7 @@ const VERBS: &[(&str, Verb)] = &[
         none_left(arguments).and_then(|()| lint::verb())
     }),
     ("bench", bench::verb),
+    ("fuzz", fuzz::verb),
     ("vm", vm::verb),
     ("dist", dist::verb),
     ("ci", test::verb),

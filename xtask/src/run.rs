@@ -4,9 +4,10 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, Result};
 
+use crate::apt::Need;
 use crate::ebpf::Verdict;
 use crate::process::{Program, is_root};
-use crate::{ebpf, workspace};
+use crate::{apt, ebpf, workspace};
 
 /// The verb. `--debug` builds without optimisation; everything else goes to `moonward run`.
 pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
@@ -44,6 +45,11 @@ fn without_probes() -> Option<String> {
 
 /// Builds the agent alone.
 pub(crate) fn build_agent(debug: bool) -> Result<()> {
+    // LuaJIT is built with it.
+    apt::provide(&[Need {
+        program: "make",
+        package: "make",
+    }])?;
     let mut cargo = Program::new("cargo")
         .without_cargo_environment()
         .within(&workspace::root())

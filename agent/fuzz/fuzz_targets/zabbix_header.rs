@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use moonward::serve::zabbix::header::{MAX_REQUEST, decode};
+use moonward::serve::zabbix::header::{MAX_REQUEST, decode, encode};
 
 fuzz_target!(|input: &[u8]| {
     let mut scratch = Vec::new();
@@ -12,4 +12,9 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(decode(shorter, &mut Vec::new()), Ok(None));
     }
     assert!(scratch.capacity() <= 2 * MAX_REQUEST);
+    let mut frame = Vec::new();
+    encode(input, &mut frame);
+    if input.len() <= MAX_REQUEST {
+        assert_eq!(decode(&frame, &mut scratch), Ok(Some(input)));
+    }
 });

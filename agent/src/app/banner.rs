@@ -36,15 +36,13 @@ fn text(service: &Service) -> String {
         }
     }
     lines.push("\nAsk it from another terminal:\n".to_owned());
-    for (command, what) in [
-        ("moonward status", "every part with its verdict and cost"),
-        ("moonward metrics 'system.disk.*'", "values by pattern"),
-        (
-            "moonward get 'system.cpu.load_average{period=1m}'",
-            "one value",
-        ),
+    let client = client();
+    for (words, what) in [
+        ("status", "every part with its verdict and cost"),
+        ("metrics 'system.disk.*'", "values by pattern"),
+        ("get 'system.cpu.load_average{period=1m}'", "one value"),
     ] {
-        lines.push(format!("  {command:52} {what}"));
+        lines.push(format!("  {:52} {what}", format!("{client} {words}")));
     }
     if let Some(door) = service.zabbix.doors.first() {
         let address = door.address();
@@ -57,4 +55,20 @@ fn text(service: &Service) -> String {
     }
     lines.push("\nControl-C ends it.".to_owned());
     lines.join("\n")
+}
+
+/// How the client is called: by its name where the shell finds it, else by its path beside the
+/// agent.
+fn client() -> String {
+    const NAME: &str = "moonward";
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|directory| directory.join(NAME).is_file())
+    });
+    let beside = std::env::current_exe()
+        .ok()
+        .map(|agent| agent.with_file_name(NAME));
+    match beside.filter(|beside| !found && beside.is_file()) {
+        Some(path) => path.display().to_string(),
+        None => NAME.to_owned(),
+    }
 }

@@ -4,11 +4,16 @@
 //! whether it is attached; each object has one too (`block`), which shows what its reading costs.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::collect::{Collector, Round};
 use crate::config::ProbeConfig;
+use crate::model::Moment;
 use crate::probe::{Config, Object, Probes};
 use crate::telemetry::{Room, StatusBoard, Verdict};
+
+/// How long the name of a device is taken as true.
+const NAMES_HOLD: Duration = Duration::from_mins(1);
 
 /// The probes as the schedule's thread and the status board share them.
 pub(super) type SharedProbes = Arc<Mutex<Probes>>;
@@ -69,6 +74,7 @@ pub(super) fn readers(probes: &SharedProbes) -> Vec<Box<dyn Collector>> {
             Box::new(Reader {
                 probes: Arc::clone(probes),
                 object,
+                names_at: Moment::default(),
             })
         })
         .collect()
@@ -84,6 +90,8 @@ pub(super) fn counts_process_io(probes: &SharedProbes) -> bool {
 struct Reader {
     probes: SharedProbes,
     object: Object,
+    /// When the names of devices were looked up.
+    names_at: Moment,
 }
 
 impl Collector for Reader {
@@ -96,14 +104,16 @@ impl Collector for Reader {
         if let Verdict::Degraded(reason) = verdict(&probes, self.object) {
             round.lost(reason);
         }
+        if self.object == Object::Block && round.now.since(self.names_at) >= NAMES_HOLD {
+            probes.refresh_names();
+            self.names_at = round.now;
+        }
         if let Err(error) = probes.read(self.object, round.batch) {
             round.lost(format!(
                 "the maps of {} cannot be read: {error}",
                 self.object.as_str()
             ));
         }
-        if self.object == Object::Block {
-            probes.read_cost(round.batch);
-        }
+        probes.read_cost(self.object, round.batch);
     }
 }

@@ -7,7 +7,7 @@ use crate::serve::control::codec::ErrorKind;
 
 /// It worked.
 pub const OK: u8 = 0;
-/// There is no such value, or `doctor` found a problem.
+/// There is no such value, `doctor` found a problem, or the script of `exec` failed.
 pub const NOTHING: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 64;
@@ -30,7 +30,7 @@ pub const CONFIGURATION: u8 = 78;
 pub const HELP: &str = "\
 Exit status
   0   it worked
-  1   there is no such value; doctor: there is a problem
+  1   there is no such value; doctor: there is a problem; exec: the script failed
   64  the command line is wrong
   69  the service does not answer, or a part of the program is missing
   70  the service could not do it

@@ -17,13 +17,14 @@ pub static CLIENT: [&Verb; 7] = [
 ];
 
 /// The verbs that only the agent has, with what they do. Their own help is the agent's.
-pub const AGENT: [(&str, &str); 3] = [
+pub const AGENT: [(&str, &str); 4] = [
     ("run", "run the service in the foreground"),
     ("check", "look for mistakes in the configuration"),
     (
         "doctor",
         "say what this machine allows and what to do about the rest",
     ),
+    ("exec", "run one Lua script"),
 ];
 
 /// Every word that may stand first.

@@ -2,13 +2,14 @@
 //!
 //! What asks the service is also built into the small client (`main.rs`), which is why those files
 //! use nothing of the library but the codecs. What needs the library ([`agent`], [`check`],
-//! [`doctor`], [`run`]) is the agent's alone. Nothing here prints except through [`output`].
+//! [`doctor`], [`exec`], [`run`]) is the agent's alone. Nothing here prints except through [`output`].
 
 pub mod agent;
 pub mod ask;
 pub mod check;
 pub mod dispatch;
 pub mod doctor;
+pub mod exec;
 pub mod exit;
 pub mod get;
 pub mod handoff;

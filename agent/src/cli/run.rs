@@ -46,7 +46,7 @@ pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
         log(
             "ERROR",
             &format!(
-                "Settings file: {}: not run, the Lua host is not part of this build",
+                "Settings file: {}: not run, plugins are not part of this build",
                 paths.init.display()
             ),
         );

@@ -16,20 +16,23 @@
 //!
 //! Modes are `user`, `nice`, `system`, `idle`, `iowait`, `interrupt`, `softirq`, `steal`, `guest`
 //! and `guest_nice`. They are the kernel's figures as they stand: time of a guest is in `guest`
-//! *and* in `user`, and likewise for `guest_nice`, so the first eight add up to the whole. A series
-//! without `cpu` is the whole machine, never one of several to sum.
+//! *and* in `user`, and likewise for `guest_nice`, so the first eight add up to the whole. A mode
+//! that falls back by up to three seconds is held. A series without `cpu` is the whole machine,
+//! never one of several to sum.
 //!
 //! The lines are taken apart by hand: procfs-core gives up on the whole file for one odd line,
 //! does not carry interrupts, and makes a structure per CPU that would be copied at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::number::{shorten, whole};
+use super::number::{numbered, shorten, whole};
 use super::{Collector, Round};
 use crate::model::Unit;
 
 const STAT: &str = "/proc/stat";
-const MODES: [&str; 10] = [
+/// The tag `mode` of `system.cpu.time`, in the order of the kernel's columns. `guest` time is also
+/// in `user`, and `guest_nice` in `nice`, as the kernel counts them (proc_stat(5)).
+pub const MODES: [&str; 10] = [
     "user",
     "nice",
     "system",
@@ -43,6 +46,8 @@ const MODES: [&str; 10] = [
 ];
 /// How many of the modes add up to the whole; the guest modes are in `user` and `nice` already.
 const DISJOINT: usize = 8;
+/// How far a mode may fall back, in seconds, and still be held at what it was.
+const FALL_MAX: f64 = 3.0;
 const CPUS: Unit = Unit::new("{cpu}");
 const PROCESSES: Unit = Unit::new("{process}");
 
@@ -53,7 +58,9 @@ type Ticks = [Option<u64>; MODES.len()];
 #[derive(Debug, Default)]
 pub struct Cpu {
     text: String,
-    previous: Option<Ticks>,
+    whole: Option<Ticks>,
+    /// What was last shown of each CPU; `/proc/stat` bounds how many there are.
+    cpus: BTreeMap<String, Ticks>,
     topology: Option<Topology>,
 }
 
@@ -93,11 +100,13 @@ impl Cpu {
             };
             match key {
                 "cpu" => {
-                    let ticks = read_ticks(round, key, rest);
-                    emit_time(round, None, &ticks, hertz);
-                    if let Some(previous) = self.previous.replace(ticks) {
+                    let mut ticks = read_ticks(round, key, rest);
+                    if let Some(previous) = self.whole {
+                        hold(&previous, &mut ticks, hertz);
                         emit_utilization(round, &previous, &ticks);
                     }
+                    self.whole = Some(ticks);
+                    emit_time(round, None, &ticks, hertz);
                 }
                 "intr" => counter(round, "system.cpu.interrupts", "{interrupt}", rest),
                 "softirq" => counter(round, "system.cpu.softirqs", "{softirq}", rest),
@@ -116,12 +125,21 @@ impl Cpu {
                     gauge(round, "system.linux.processes.blocked", PROCESSES, rest);
                 }
                 _ => {
-                    let Some(cpu) = cpu_number(key) else {
+                    let Some(cpu) = numbered(key, "cpu") else {
                         // A line of a kernel to come; the values around it still hold.
                         continue;
                     };
                     logical += 1;
-                    let ticks = read_ticks(round, key, rest);
+                    let mut ticks = read_ticks(round, key, rest);
+                    match self.cpus.get_mut(cpu) {
+                        Some(shown) => {
+                            hold(shown, &mut ticks, hertz);
+                            *shown = ticks;
+                        }
+                        None => {
+                            self.cpus.insert(cpu.to_owned(), ticks);
+                        }
+                    }
                     emit_time(round, Some(cpu), &ticks, hertz);
                 }
             }
@@ -150,12 +168,6 @@ impl Cpu {
                 .gauge("system.cpu.physical.count", &[], CPUS, known.physical);
         }
     }
-}
-
-/// `12` of `cpu12`.
-fn cpu_number(key: &str) -> Option<&str> {
-    key.strip_prefix("cpu")
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn read_ticks(round: &mut Round<'_>, cpu: &str, columns: &str) -> Ticks {
@@ -194,8 +206,22 @@ fn emit_time(round: &mut Round<'_>, cpu: Option<&str>, ticks: &Ticks, hertz: f64
     }
 }
 
-/// The share of each mode since the last round. The kernel lets `idle` and `iowait` fall back a
-/// little (proc_stat(5)); a mode that did counts as zero.
+/// Keeps what was shown of a mode that fell back a little, until the kernel has caught up: `idle`
+/// and `iowait` of a CPU that sleeps are estimates that it takes back (proc_stat(5)), and a counter
+/// that goes down would be taken for a reset and have no rate. A longer way down is a reset, as of
+/// a CPU that was switched off and on.
+fn hold(shown: &Ticks, ticks: &mut Ticks, hertz: f64) {
+    for (shown, now) in shown.iter().zip(ticks) {
+        if let (Some(shown), Some(now)) = (*shown, now.as_mut())
+            && *now < shown
+            && (shown - *now) as f64 <= FALL_MAX * hertz
+        {
+            *now = shown;
+        }
+    }
+}
+
+/// The share of each mode since the last round; a mode that fell counts as zero.
 fn emit_utilization(round: &mut Round<'_>, previous: &Ticks, ticks: &Ticks) {
     let passed = |(before, after): (&Option<u64>, &Option<u64>)| -> Option<u64> {
         Some((*after)?.saturating_sub((*before)?))
@@ -239,7 +265,7 @@ fn gauge(round: &mut Round<'_>, name: &str, unit: Unit, rest: &str) {
 fn read_topology(round: &mut Round<'_>, text: &str, logical: u64) -> Option<Topology> {
     let mut cores = BTreeSet::new();
     for key in text.lines().filter_map(|line| line.split(' ').next()) {
-        if cpu_number(key).is_none() {
+        if numbered(key, "cpu").is_none() {
             continue;
         }
         let folder = format!("/sys/devices/system/cpu/{key}/topology");
@@ -302,6 +328,26 @@ mod tests {
         let (second, _) = round_of(&mut cpu, "cpu  10 0 0 90 50\n");
         assert!(second.contains(&"system.cpu.utilization{mode=\"idle\"} 0".to_owned()));
         assert!(second.contains(&"system.cpu.utilization{mode=\"user\"} 1".to_owned()));
+    }
+
+    #[test]
+    fn a_small_step_back_is_held_and_a_long_one_is_a_reset() {
+        let mut cpu = Cpu::default();
+        let mut idle = |ticks: u64| {
+            let line = format!("cpu  0 0 0 {ticks} 0\ncpu3 0 0 0 {ticks} 0\n");
+            round_of(&mut cpu, &line)
+                .0
+                .into_iter()
+                .filter(|line| line.contains("cpu.time") && line.contains("mode=\"idle\""))
+                .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+                .collect::<Vec<f64>>()
+        };
+        let hertz = rustix::param::clock_ticks_per_second();
+        let tick = 1.0 / hertz as f64;
+        assert_eq!(idle(100 * hertz), [100.0, 100.0]);
+        assert_eq!(idle(98 * hertz), [100.0, 100.0]);
+        assert_eq!(idle(100 * hertz + 1), [100.0 + tick, 100.0 + tick]);
+        assert_eq!(idle(90 * hertz), [90.0, 90.0]);
     }
 
     #[test]

@@ -3,6 +3,25 @@
 //! A collector is a file or folder of its own plus one line in [`registry`]. It reads through
 //! [`Root`], so that recorded trees serve as tests, and never fails as a whole because one file or
 //! line is missing: it notes the loss in its [`Round`] and goes on.
+//!
+//! # Names
+//!
+//! A metric that OpenTelemetry's semantic conventions for systems have bears their name; others
+//! are named in the same style. A tag bears the last word of the convention's attribute, for people
+//! type it into item keys: the name of the metric already says to what it belongs. Probes follow
+//! the same table.
+//!
+//! | tag | attribute |
+//! |---|---|
+//! | `cpu`, `mode` | `cpu.logical_number`, `cpu.mode` |
+//! | `device` | `system.device` |
+//! | `direction` | `disk.io.direction`, `network.io.direction`, `system.paging.direction`; of disks also `discard`, `flush` and `other` |
+//! | `family`, `transport`, `state` (network) | `network.type`, `network.transport`, `network.connection.state` |
+//! | `interface` | `network.interface.name` |
+//! | `mode`, `mountpoint`, `state`, `type` (file systems) | `system.filesystem.mode`, `.mountpoint`, `.state`, `.type` |
+//! | `state` (memory, paging, processes) | `system.memory.state`, `system.paging.state`, `process.state` |
+//! | `type` (faults) | `system.paging.fault.type` |
+//! | `type` (errors) | `error.type` |
 
 pub mod cpu;
 pub mod disk;

@@ -1,8 +1,8 @@
 //! Network interfaces.
 //!
 //! Kernel files: `/proc/net/dev`, `/sys/class/net/*/{carrier,mtu,operstate,speed,type}`. All series
-//! have the tag `network.interface.name`; those with a direction have `network.io.direction`
-//! (`receive` or `transmit`).
+//! have the tag `interface`; those of which there are two have `direction` (`receive` or
+//! `transmit`).
 //!
 //! | series | kind and unit |
 //! |---|---|
@@ -11,10 +11,11 @@
 //! | `system.network.packet.dropped{…,direction}` | counter, `{packet}` |
 //! | `system.network.errors{…,direction}` | counter, `{error}` |
 //! | `system.network.fifo`, `.compressed` `{…,direction}` | counters, `{error}`, `{packet}` |
-//! | `system.network.frame`, `.multicast` (receive), `.colls`, `.carrier` (transmit) | counters, `{error}`; multicast `{packet}` |
+//! | `system.network.frame`, `.multicast` (receive), `.collisions`, `.carrier` (transmit) | counters, `{error}`; multicast `{packet}` |
 //! | `system.network.up` | gauge, 0 or 1 |
 //! | `system.network.speed` | gauge, bit/s; only where the driver knows it |
 //! | `system.network.mtu` | gauge, By |
+//! | `system.network.interfaces.skipped` | gauge, `{interface}`: beyond the most that are measured |
 //! | `system.network.type` | gauge, the number of the link type (1 is Ethernet, 772 loopback) |
 //!
 //! The table is read by hand: `procfs-core` gives up the whole of it for one odd line. Reads only.
@@ -26,8 +27,9 @@ const PACKETS: Unit = Unit::new("{packet}");
 const ERRORS: Unit = Unit::new("{error}");
 const BITS_PER_SECOND: Unit = Unit::new("bit/s");
 
-/// The most interfaces that are measured; a host of containers has a few hundred.
-const INTERFACES_MAX: usize = 1024;
+/// The most interfaces that are measured, with some twenty series each; a host of containers has a
+/// few hundred.
+const INTERFACES_MAX: usize = 512;
 
 /// The columns of `/proc/net/dev` behind the name, first received and then transmitted
 /// (`dev_seq_printf_stats` in net/core/net-procfs.c).
@@ -45,7 +47,7 @@ const COLUMNS: [(&str, &str, Unit); 16] = [
     ("system.network.errors", "transmit", ERRORS),
     ("system.network.packet.dropped", "transmit", PACKETS),
     ("system.network.fifo", "transmit", ERRORS),
-    ("system.network.colls", "", ERRORS),
+    ("system.network.collisions", "", ERRORS),
     ("system.network.carrier", "", ERRORS),
     ("system.network.compressed", "transmit", PACKETS),
 ];
@@ -75,14 +77,19 @@ impl Collector for Network {
             return;
         }
         // Two lines of headings.
-        let lines = self.text.lines().skip(2);
-        for (number, line) in lines.enumerate() {
-            if number >= INTERFACES_MAX {
-                round.lost(format!(
-                    "interfaces beyond the first {INTERFACES_MAX} were left out"
-                ));
-                break;
-            }
+        let mut lines: Vec<&str> = self.text.lines().skip(2).collect();
+        let beyond = lines.len().saturating_sub(INTERFACES_MAX);
+        if beyond > 0 {
+            round.lost(format!(
+                "{beyond} interfaces were left out; {INTERFACES_MAX} is the most that are measured"
+            ));
+            // The ends of containers come and go by the hundred; those of the machine do not.
+            lines.sort_by_key(|line| line.trim_start().starts_with("veth"));
+        }
+        let unit = Unit::new("{interface}");
+        let skipped = "system.network.interfaces.skipped";
+        round.batch.gauge(skipped, &[], unit, beyond as u64);
+        for line in lines.into_iter().take(INTERFACES_MAX) {
             let Some((name, counters)) = read(line) else {
                 round.lost(format!("/proc/net/dev has an odd line: {line:?}"));
                 continue;
@@ -121,11 +128,8 @@ fn add_counters(batch: &mut Batch, name: &str, counters: &[Option<u64>; 16]) {
         let Some(counter) = *counter else {
             continue;
         };
-        let tags = [
-            ("network.interface.name", name),
-            ("network.io.direction", *direction),
-        ];
-        let [interface, _] = tags;
+        let tags = [("direction", *direction), ("interface", name)];
+        let [_, interface] = tags;
         if direction.is_empty() {
             batch.counter(series, &[interface], *unit, counter);
         } else {
@@ -141,7 +145,7 @@ fn add_state(root: &Root, batch: &mut Batch, name: &str, word: &mut String) {
         root.read_into(&path, word).ok()?;
         Some(word.trim().to_owned()).filter(|word| !word.is_empty())
     };
-    let tags = [("network.interface.name", name)];
+    let tags = [("interface", name)];
     let Some(state) = ask("operstate") else {
         return;
     };
@@ -177,11 +181,42 @@ fn add_state(root: &Root, batch: &mut Batch, name: &str, word: &mut String) {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::fmt::Write as _;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Moment;
+    use crate::model::{Moment, Value};
+
+    #[test]
+    fn of_too_many_interfaces_those_of_containers_are_left_out() {
+        let tree = tempfile::tempdir().unwrap();
+        let mut text = "headings\nheadings\n".to_owned();
+        for number in 0..INTERFACES_MAX + 3 {
+            writeln!(text, "veth{number}: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16").unwrap();
+        }
+        text.push_str(" eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
+        std::fs::create_dir_all(tree.path().join("proc/net")).unwrap();
+        std::fs::write(tree.path().join("proc/net/dev"), text).unwrap();
+        let root = Root::recorded(tree.path());
+        let mut batch = Batch::new();
+        let mut round = Round::new(&root, &mut batch, Moment(0));
+        Network::new().collect(&mut round);
+        assert_eq!(round.losses().0, 1);
+        let series: HashMap<&str, &Value> = batch
+            .iter()
+            .map(|sample| (sample.series.as_str(), sample.value))
+            .collect();
+        assert_eq!(
+            series["system.network.interfaces.skipped"],
+            &Value::Unsigned(4)
+        );
+        assert_eq!(
+            series["system.network.multicast{interface=\"eth0\"}"],
+            &Value::Unsigned(8)
+        );
+        assert_eq!(series.len(), INTERFACES_MAX * 16 + 1);
+    }
 
     #[test]
     fn odd_lines_and_columns_cost_themselves() {
@@ -228,11 +263,10 @@ mod tests {
                     .iter()
                     .find(|sample| {
                         sample.series.name() == *series
-                            && sample.series.tag("network.interface.name").as_deref()
-                                == Some(name.as_str())
+                            && sample.series.tag("interface").as_deref() == Some(name.as_str())
                             && sample
                                 .series
-                                .tag("network.io.direction")
+                                .tag("direction")
                                 .is_none_or(|seen| seen == *direction)
                     })
                     .and_then(|sample| sample.value.as_f64())
@@ -246,9 +280,7 @@ mod tests {
         }
         let up = batch
             .iter()
-            .find(|sample| {
-                sample.series.as_str() == "system.network.up{network.interface.name=\"lo\"}"
-            })
+            .find(|sample| sample.series.as_str() == "system.network.up{interface=\"lo\"}")
             .map(|sample| sample.value.to_string());
         assert_eq!(up.as_deref(), Some("1"));
     }

@@ -9,6 +9,7 @@
 //! | `system.numa.allocations{node,type}`, type `hit`, `miss`, `foreign`, `interleave_hit`, `local`, `other` | {page} | counter |
 //! | `system.numa.memory.limit{node}` | By | gauge |
 //! | `system.numa.memory.usage{node,state}`, state `used`, `free`, `cached` | By | gauge |
+//! | `system.numa.memory.info{node,field}`, every other line of `meminfo` under the kernel's name | By, or {page} for `HugePages_*` | gauge |
 //!
 //! The states add up to the limit: `cached` is the page cache (with buffers) and the slab that can
 //! be reclaimed, `used` is what is in no other state.
@@ -16,7 +17,7 @@
 //! Taken apart by hand: procfs-core does not carry these files.
 
 use super::memory::read_line;
-use super::number::{shorten, whole};
+use super::number::{numbered, shorten, whole};
 use super::{Collector, Round};
 use crate::model::Unit;
 
@@ -37,7 +38,7 @@ impl Collector for Numa {
     fn collect(&mut self, round: &mut Round<'_>) {
         let names = round.root.names(NODES);
         let mut nodes = 0_u64;
-        for node in names.iter().filter_map(|name| node_number(name)) {
+        for node in names.iter().filter_map(|name| numbered(name, "node")) {
             nodes += 1;
             let path = format!("{NODES}/node{node}/numastat");
             match round.root.read_into(&path, &mut self.text) {
@@ -57,12 +58,6 @@ impl Collector for Numa {
             round.batch.gauge("system.numa.nodes", &[], unit, nodes);
         }
     }
-}
-
-/// `0` of `node0`.
-fn node_number(name: &str) -> Option<&str> {
-    name.strip_prefix("node")
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn take_allocations(round: &mut Round<'_>, node: &str, path: &str, text: &str) {
@@ -94,7 +89,7 @@ fn take_memory(round: &mut Round<'_>, node: &str, path: &str, text: &str) {
     for line in text.lines() {
         // `Node 0 MemTotal:  263921052 kB`
         let field = line.splitn(3, ' ').nth(2).and_then(read_line);
-        let Some((field, bytes, _)) = field else {
+        let Some((field, number, unit)) = field else {
             round.lost(format!(
                 "{path}: {:?} does not read as a field",
                 shorten(line)
@@ -102,11 +97,18 @@ fn take_memory(round: &mut Round<'_>, node: &str, path: &str, text: &str) {
             continue;
         };
         match field {
-            "MemTotal" => total = Some(bytes),
-            "MemFree" => free = Some(bytes),
-            "FilePages" => file = Some(bytes),
-            "SReclaimable" => reclaimable = Some(bytes),
-            _ => {}
+            "MemTotal" => total = Some(number),
+            "MemFree" => free = Some(number),
+            other => {
+                if other == "FilePages" {
+                    file = Some(number);
+                } else if other == "SReclaimable" {
+                    reclaimable = Some(number);
+                }
+                let tags = [("field", other), ("node", node)];
+                let name = "system.numa.memory.info";
+                round.batch.gauge(name, &tags, unit, number);
+            }
         }
     }
     let cached = file.map(|file| file.saturating_add(reclaimable.unwrap_or(0)));
@@ -155,12 +157,14 @@ mod tests {
     fn a_node_reads_and_an_odd_line_costs_itself() {
         let (lines, lost) = lines_of(
             "numa_hit 5\nnuma_miss x\nnew 3\n",
-            "Node 3 MemTotal:   100 kB\nNode 3 MemFree: 10 kB\nNode 3 FilePages: 20 kB\nNode\n",
+            "Node 3 MemTotal:   100 kB\nNode 3 MemFree: 10 kB\nNode 3 FilePages: 20 kB\nNode 3 HugePages_Free: 7\nNode\n",
         );
         assert_eq!(
             lines,
             [
                 "system.numa.allocations{node=\"3\",type=\"hit\"} 5",
+                "system.numa.memory.info{field=\"FilePages\",node=\"3\"} 20480",
+                "system.numa.memory.info{field=\"HugePages_Free\",node=\"3\"} 7",
                 "system.numa.memory.limit{node=\"3\"} 102400",
                 "system.numa.memory.usage{node=\"3\",state=\"cached\"} 20480",
                 "system.numa.memory.usage{node=\"3\",state=\"free\"} 10240",

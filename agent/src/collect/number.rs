@@ -53,6 +53,12 @@ pub(super) fn whole(round: &mut Round<'_>, path: &str, word: &str) -> Option<u64
     None
 }
 
+/// The number behind a prefix: `12` of `cpu12`, nothing of `cpufreq`.
+pub(super) fn numbered<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    name.strip_prefix(prefix)
+        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// The start of a word or line, for a message.
 pub(super) fn shorten(text: &str) -> &str {
     text.char_indices()

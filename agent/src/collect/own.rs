@@ -108,7 +108,7 @@ impl Collector for Own {
 mod tests {
     use super::*;
     use crate::collect::Root;
-    use crate::model::{Batch, Clock};
+    use crate::model::{Batch, Clock, Kind};
     use crate::store::StoreLimits;
     use crate::telemetry::{Room, Verdict};
 
@@ -119,6 +119,20 @@ mod tests {
             .part(Room::Probe, "block", Verdict::Unsupported("no BTF".into()))
             .erred(2);
         let store = Store::new(Clock::System, StoreLimits::default());
+        let too_long = crate::model::Histogram {
+            buckets: vec![
+                crate::model::histogram::Bucket {
+                    lower: 0.0,
+                    upper: 1.0,
+                    count: 0
+                };
+                10_000
+            ],
+            ..Default::default()
+        };
+        let mut refused = Batch::new();
+        refused.push("h", &[], Kind::Histogram, Unit::ONE, too_long);
+        store.put("other", &refused, None);
         let (root, mut batch) = (Root::machine(), Batch::new());
         let mut round = Round::new(&root, &mut batch, Clock::System.now());
         Own::new(board, store.clone()).collect(&mut round);
@@ -133,6 +147,9 @@ mod tests {
         assert_eq!(block("verdict").as_deref(), Some("unsupported"));
         assert_eq!(block("active").as_deref(), Some("0"));
         assert_eq!(block("errors").as_deref(), Some("2"));
+        // Who was refused what is told by source.
+        let refused = value("moonward.store.refused{source=\"other\"}");
+        assert_eq!(refused.as_deref(), Some("1"));
         let resident: u64 = value("moonward.process.memory.usage")
             .unwrap()
             .parse()

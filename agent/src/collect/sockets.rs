@@ -7,7 +7,7 @@
 //! | `/proc/net/sockstat`, `/proc/net/sockstat6` | `system.network.sockets{family=ipv4\|ipv6,protocol,state=inuse\|orphan\|tw\|alloc}` | gauge, `{socket}` |
 //! | | `system.network.sockets.memory{family,protocol}` | gauge, By |
 //! | | `system.network.sockets.used` | gauge, `{socket}` of every kind |
-//! | both | `system.network.connection.count{network.connection.state=established\|time_wait,network.transport=tcp}` | gauge, `{connection}` |
+//! | both | `system.network.connection.count{state=established\|time_wait,transport=tcp}` | gauge, `{connection}` |
 //!
 //! Every field that the kernel has is passed on under the kernel's own name, without a list of
 //! known ones: kernels add some with every release. That is why `procfs-core`, which knows a fixed
@@ -236,10 +236,7 @@ fn add_sockets(batch: &mut Batch, family: &str, protocol: &str, state: &str, val
 fn add_connections(batch: &mut Batch, state: &str, connections: u64) {
     batch.gauge(
         "system.network.connection.count",
-        &[
-            ("network.connection.state", state),
-            ("network.transport", "tcp"),
-        ],
+        &[("state", state), ("transport", "tcp")],
         CONNECTIONS,
         connections,
     );
@@ -315,13 +312,13 @@ mod tests {
             [
                 "system.network.sockets.used gauge {socket} 21".to_owned(),
                 "system.network.sockets{family=\"ipv4\",protocol=\"TCP\",state=\"inuse\"} gauge {socket} 3".into(),
-                "system.network.connection.count{network.connection.state=\"time_wait\",network.transport=\"tcp\"} gauge {connection} 1".into(),
+                "system.network.connection.count{state=\"time_wait\",transport=\"tcp\"} gauge {connection} 1".into(),
                 "system.network.sockets{family=\"ipv4\",protocol=\"TCP\",state=\"tw\"} gauge {socket} 1".into(),
                 format!("system.network.sockets.memory{{family=\"ipv4\",protocol=\"TCP\"}} gauge By {}", 2 * page),
                 "system.network.sockets{family=\"ipv4\",protocol=\"FRAG\",state=\"inuse\"} gauge {socket} 0".into(),
                 "system.network.sockets.memory{family=\"ipv4\",protocol=\"FRAG\"} gauge By 77".into(),
                 "system.network.snmp{field=\"MaxConn\",protocol=\"Tcp\"} gauge  -1".into(),
-                "system.network.connection.count{network.connection.state=\"established\",network.transport=\"tcp\"} gauge {connection} 4".into(),
+                "system.network.connection.count{state=\"established\",transport=\"tcp\"} gauge {connection} 4".into(),
                 "system.network.snmp{field=\"CurrEstab\",protocol=\"Tcp\"} gauge  4".into(),
                 "system.network.netstat{field=\"InOctets\",protocol=\"IpExt\"} counter By 9".into(),
             ]

@@ -22,11 +22,15 @@ use crate::model::{Kind, Unit};
 const VMSTAT: &str = "/proc/vmstat";
 const PAGES: Unit = Unit::new("{page}");
 /// Names that start with `nr_` are levels, except for these, which only grow (mm/vmstat.c).
-const GROWING: [&str; 7] = [
+const GROWING: [&str; 11] = [
     "nr_dirtied",
     "nr_foll_pin_acquired",
     "nr_foll_pin_released",
     "nr_throttled_written",
+    "nr_tlb_local_flush_all",
+    "nr_tlb_local_flush_one",
+    "nr_tlb_remote_flush",
+    "nr_tlb_remote_flush_received",
     "nr_vmscan_immediate_reclaim",
     "nr_vmscan_write",
     "nr_written",

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds since boot, suspend included (`CLOCK_BOOTTIME`).
+/// Nanoseconds on the boot clock, suspend included (`CLOCK_BOOTTIME`), counted from ten years
+/// before the boot: what an earlier boot has left behind has a moment too. [`Clock::uptime`] is
+/// the time since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub u64);
 
@@ -108,12 +110,23 @@ impl Clock {
         (Self::Manual(std::sync::Arc::clone(&hand)), hand)
     }
 
+    /// How much time the boot clock has for what was before the boot: longer than anything holds.
+    const BEFORE_BOOT: Duration = Duration::from_hours(24 * 3650);
+
     /// Now, on the boot clock.
     pub fn now(&self) -> Moment {
         match self {
-            Self::System => Moment(nanoseconds(ClockId::Boottime)),
+            Self::System => Moment::default() + Self::BEFORE_BOOT + self.uptime(),
             Self::Manual(hand) => Moment(hand.read()),
         }
+    }
+
+    /// The time since boot; of a manual clock, all that it was moved.
+    pub fn uptime(&self) -> Duration {
+        Duration::from_nanos(match self {
+            Self::System => nanoseconds(ClockId::Boottime),
+            Self::Manual(hand) => hand.read(),
+        })
     }
 
     /// Now, on the wall.
@@ -168,6 +181,17 @@ mod tests {
         let first = clock.now();
         assert!(first.0 > 0);
         assert!(clock.now() >= first);
+    }
+
+    #[test]
+    fn what_was_before_the_boot_has_a_moment() {
+        let clock = Clock::System;
+        let before = clock.now() - Duration::from_hours(24 * 365);
+        let difference = clock.wall().0 - clock.wall_at(before).0;
+        assert!(
+            difference.abs_diff(365 * 86_400_000_000_000) < 1_000_000_000,
+            "{difference}"
+        );
     }
 
     #[test]

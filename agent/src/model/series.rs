@@ -22,6 +22,12 @@ pub enum SeriesError {
     /// A control character in the name or in a tag's name.
     #[error("a name holds the control character {0:?}")]
     ControlCharacter(char),
+    /// The name begins or ends with white space, which would be lost in reading.
+    #[error("the name {0:?} begins or ends with a space")]
+    Space(String),
+    /// The name would be read as a name and tags.
+    #[error("the name {0:?} holds a '{{', which begins the tags")]
+    Brace(String),
     /// A tag's name is empty or not `A-Z a-z 0-9 _ . -`.
     #[error("{0:?} is not a tag name; use letters, digits, '_', '.' and '-'")]
     TagName(String),
@@ -74,7 +80,7 @@ impl Series {
             .iter()
             .map(|(name, value)| (name.as_ref(), value.as_ref()))
             .collect();
-        Self::new(name, &tags)
+        Self::new(name.trim_end(), &tags)
     }
 
     /// The whole identity as text.
@@ -189,6 +195,13 @@ fn try_write_series(
     if name.len() > Series::TEXT_MAX {
         return Err(SeriesError::TooLong(name.len()));
     }
+    // One text must not stand for two series: the reader trims, and splits at the first brace.
+    if name.trim().len() != name.len() {
+        return Err(SeriesError::Space(name.to_owned()));
+    }
+    if name.contains('{') && (!tags.is_empty() || split(name).is_some()) {
+        return Err(SeriesError::Brace(name.to_owned()));
+    }
     if tags.len() > Series::TAGS_MAX {
         return Err(SeriesError::TooManyTags(tags.len()));
     }
@@ -236,9 +249,10 @@ fn is_tag_name(text: &str) -> bool {
 }
 
 fn write_escaped(text: &mut String, value: &str) {
+    // 0xc2 begins the control characters beyond ASCII, and a few that are none.
     if !value
         .bytes()
-        .any(|byte| byte.is_ascii_control() || matches!(byte, b'"' | b'\\'))
+        .any(|byte| byte.is_ascii_control() || matches!(byte, b'"' | b'\\' | 0xc2))
     {
         text.push_str(value);
         return;
@@ -307,4 +321,5 @@ fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
 }
 
 #[cfg(test)]
+#[path = "series_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use moonward_ebpf::block::{
 };
 
 use super::histogram;
-use super::sys::{self, Map, MapError};
+use super::map::{Map, MapError, possible_cpus};
 use crate::model::{Batch, Kind, Unit};
 
 /// The map takes at most this much kernel memory on machines of up to 16 CPUs; beyond, it may
@@ -32,7 +32,7 @@ const SAMPLES: Unit = Unit::new("{sample}");
 /// within the budget. What does not fit is counted as skipped.
 pub(super) fn table_size() -> u32 {
     let disks = std::fs::read_dir("/sys/block").map_or(0, Iterator::count);
-    size_for(disks, sys::possible_cpus().unwrap_or(1))
+    size_for(disks, possible_cpus().unwrap_or(1))
 }
 
 fn size_for(disks: usize, cpus: usize) -> u32 {
@@ -110,15 +110,16 @@ impl Reader {
         Ok(())
     }
 
-    /// Forgets the names of devices, so that a disk that took an old one's number gets its own.
-    /// For every hour or so; a look-up is one small file.
-    pub(super) fn forget_names(&mut self) {
-        self.names.clear();
+    /// Looks the names of all devices up again, so that a disk that took an old one's number gets
+    /// its own. One that is gone keeps its name. For every minute or so; a look-up is one small
+    /// file.
+    pub(super) fn refresh_names(&mut self) {
+        refresh(&mut self.names);
     }
 }
 
-fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
-    let tags = [("device", device), ("operation", operation)];
+fn push(batch: &mut Batch, device: &str, direction: &str, record: &Record) {
+    let tags = [("device", device), ("direction", direction)];
     batch.counter(
         "system.disk.request.count",
         &tags,
@@ -132,8 +133,8 @@ fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
                 "system.disk.request.errors",
                 &[
                     ("device", device),
-                    ("operation", operation),
-                    ("error.type", error_name(class)),
+                    ("direction", direction),
+                    ("type", error_name(class)),
                 ],
                 ERRORS,
                 count,
@@ -156,19 +157,33 @@ fn push(batch: &mut Batch, device: &str, operation: &str, record: &Record) {
     }
 }
 
+fn refresh(names: &mut HashMap<u32, String>) {
+    for (device, name) in names {
+        if let Some(now) = look_up(*device) {
+            *name = now;
+        }
+    }
+}
+
 /// The kernel's name of a disk; its numbers if it is gone.
 fn device_name(device: u32) -> String {
-    let (major, minor) = (device >> 20, device & 0xf_ffff);
-    let path = format!("/sys/dev/block/{major}:{minor}/uevent");
-    std::fs::read_to_string(path)
-        .ok()
-        .and_then(|uevent| {
-            uevent
-                .lines()
-                .find_map(|line| line.strip_prefix("DEVNAME="))
-                .map(str::to_owned)
-        })
-        .unwrap_or_else(|| format!("{major}:{minor}"))
+    look_up(device).unwrap_or_else(|| {
+        let (major, minor) = numbers(device);
+        format!("{major}:{minor}")
+    })
+}
+
+fn look_up(device: u32) -> Option<String> {
+    let (major, minor) = numbers(device);
+    let uevent = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/uevent")).ok()?;
+    uevent
+        .lines()
+        .find_map(|line| line.strip_prefix("DEVNAME="))
+        .map(str::to_owned)
+}
+
+const fn numbers(device: u32) -> (u32, u32) {
+    (device >> 20, device & 0xf_ffff)
 }
 
 fn operation_name(operation: u32) -> &'static str {
@@ -181,7 +196,7 @@ fn operation_name(operation: u32) -> &'static str {
     }
 }
 
-/// The classes of `blk_status_t`, in the words of OpenTelemetry's `error.type`.
+/// The classes of `blk_status_t`, as the tag `type`.
 fn error_name(class: usize) -> &'static str {
     match class {
         1 => "not_supported",
@@ -248,15 +263,35 @@ mod tests {
         assert_eq!(
             texts[..3],
             [
-                format!("system.disk.request.count{{{tags},operation=\"read\"}} 2"),
-                format!("system.disk.request.io{{{tags},operation=\"read\"}} 8192"),
+                format!("system.disk.request.count{{{tags},direction=\"read\"}} 2"),
+                format!("system.disk.request.io{{{tags},direction=\"read\"}} 8192"),
                 format!(
-                    "system.disk.request.errors{{{tags},error.type=\"medium\",operation=\"read\"}} 1"
+                    "system.disk.request.errors{{{tags},direction=\"read\",type=\"medium\"}} 1"
                 ),
             ]
         );
         assert_eq!(texts.len(), 4, "no device latency was seen: {texts:?}");
         assert!(texts[3].contains("count=1 sum=0.000002"), "{}", texts[3]);
+    }
+
+    #[test]
+    fn a_number_that_another_disk_took_gets_its_name_and_a_lost_disk_keeps_its_own() {
+        let gone = 0xfff << 20 | 7;
+        let mut names = HashMap::from([(gone, "sdx".to_owned())]);
+        let disk = std::fs::read_dir("/sys/dev/block")
+            .into_iter()
+            .flatten()
+            .find_map(|entry| {
+                let numbers = entry.ok()?.file_name().into_string().ok()?;
+                let (major, minor) = numbers.split_once(':')?;
+                Some(major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?)
+            });
+        if let Some(disk) = disk {
+            names.insert(disk, "old".to_owned());
+        }
+        refresh(&mut names);
+        assert_eq!(names[&gone], "sdx");
+        assert!(names.values().all(|name| name != "old"), "{names:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! `fdstore` names the descriptors that the service manager keeps and takes them back, so that
 //! counters and attachments outlive the agent. [`Probes`] is all of it for the rest of the house.
 //!
-//! The only `unsafe` code of the agent is in here: system calls on descriptors (`sys`), and taking
+//! The only `unsafe` code of the agent is in here: system calls on descriptors (`sys`, `map`), and taking
 //! over descriptors that the service manager passed ([`inherited`]).
 #![expect(
     unsafe_code,
@@ -14,11 +14,13 @@
 
 mod block;
 pub mod btf;
+mod btf_problem;
 mod cost;
 mod fdstore;
 mod histogram;
 mod inherit;
 pub mod load;
+mod map;
 mod objects;
 pub mod offsets;
 mod probes;

@@ -7,9 +7,10 @@ use super::block;
 use super::cost;
 use super::fdstore::{Running, Store};
 use super::load::{self, ProgramVerdict};
+use super::map::MapError;
 use super::objects::Object;
 use super::process;
-use super::sys::{self, MapError};
+use super::sys;
 use super::tcp;
 use crate::model::Batch;
 use crate::telemetry::status::Verdict;
@@ -88,6 +89,7 @@ impl Probes {
                 Err(reason) => probes.fail(object, &reason),
             }
         }
+        sys::trim_heap();
         (probes, others)
     }
 
@@ -176,11 +178,13 @@ impl Probes {
         .unwrap_or(Ok(()))
     }
 
-    /// Adds what the programs themselves cost: lost runs always, time and runs only while the
+    /// Adds what the programs of one object cost: lost runs always, time and runs only while the
     /// kernel measures them (`kernel.bpf_stats_enabled`, or [`Probes::measure_cost`]).
-    pub fn read_cost(&self, batch: &mut Batch) {
+    pub fn read_cost(&self, object: Object, batch: &mut Batch) {
         for running in &self.running {
-            cost::read(running, batch);
+            if running.object == object {
+                cost::read(running, batch);
+            }
         }
     }
 
@@ -195,10 +199,10 @@ impl Probes {
         Ok(())
     }
 
-    /// Looks device names up again at the next reading, for disks that came and went.
-    pub fn forget_names(&mut self) {
+    /// Looks device names up again, for disks that came and went.
+    pub fn refresh_names(&mut self) {
         if let Some(block) = &mut self.block {
-            block.forget_names();
+            block.refresh_names();
         }
     }
 

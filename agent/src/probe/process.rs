@@ -3,6 +3,10 @@
 //! What exited is read before the walk, so a thread that ends in between is missing from one
 //! reading and not counted twice. Then the total would fall: the last value is held instead, and
 //! that is counted. The held values live in a map of the object, so they outlive the agent too.
+//!
+//! The series are those of [`crate::collect::process::io`], and besides
+//! `system.process.threads.exited` (`{thread}`, counter) and
+//! `system.process.io.corrections{reason=walk_disturbed}`: walks that another one disturbed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,12 +14,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use moonward_ebpf::process::{Exited, Io, Walk};
 
-use super::sys::{self, Map, MapError};
+use super::map::{Map, MapError};
+use super::sys;
+use crate::collect::process::io::{emit, emit_corrections};
 use crate::model::{Batch, Unit};
 
-const OPERATIONS: Unit = Unit::new("{operation}");
 const THREADS: Unit = Unit::new("{thread}");
-const READINGS: Unit = Unit::new("{reading}");
 /// A walk that another one disturbed is repeated at most so often.
 const TRIES: usize = 3;
 
@@ -26,7 +30,6 @@ pub(super) struct Reader {
     held: Map<u32, Io>,
     link: OwnedFd,
     calls: bool,
-    /// The agent runs in a pid namespace of its own and sees only its threads.
     corrections: u64,
     disturbed: u64,
 }
@@ -66,24 +69,14 @@ impl Reader {
         let (total, held) = hold(before, exited.io.plus(alive.io));
         self.corrections += u64::from(held);
         self.held.write(&0, &total)?;
-        push(batch, total, self.calls);
+        emit(&total, self.calls, batch);
+        emit_corrections("held", self.corrections, batch);
+        emit_corrections("walk_disturbed", self.disturbed, batch);
         batch.counter(
             "system.process.threads.exited",
             &[],
             THREADS,
             exited.threads,
-        );
-        batch.counter(
-            "system.process.io.corrections",
-            &[("reason", "held")],
-            READINGS,
-            self.corrections,
-        );
-        batch.counter(
-            "system.process.io.corrections",
-            &[("reason", "walk_disturbed")],
-            READINGS,
-            self.disturbed,
         );
         Ok(())
     }
@@ -138,35 +131,6 @@ fn hold(before: Io, now: Io) -> (Io, bool) {
     (Io::from_array(total), held)
 }
 
-fn push(batch: &mut Batch, io: Io, calls: bool) {
-    const READ: (&str, &str) = ("direction", "read");
-    const WRITE: (&str, &str) = ("direction", "write");
-    const STORAGE: (&str, &str) = ("layer", "storage");
-    const CALL: (&str, &str) = ("layer", "call");
-    let mut bytes =
-        |tags: &[(&str, &str)], count| batch.counter("system.process.io", tags, Unit::BYTES, count);
-    bytes(&[READ, STORAGE], io.read_storage_bytes);
-    bytes(&[WRITE, STORAGE], io.write_storage_bytes);
-    if calls {
-        bytes(&[READ, CALL], io.read_called_bytes);
-        bytes(&[WRITE, CALL], io.write_called_bytes);
-        for (direction, count) in [(READ, io.read_calls), (WRITE, io.write_calls)] {
-            batch.counter(
-                "system.process.operations",
-                &[direction, CALL],
-                OPERATIONS,
-                count,
-            );
-        }
-    }
-    batch.counter(
-        "system.process.io.cancelled",
-        &[],
-        Unit::BYTES,
-        io.cancelled_bytes,
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -192,9 +156,9 @@ mod tests {
     #[test]
     fn calls_are_left_out_where_the_kernel_has_none() {
         let mut batch = Batch::new();
-        push(&mut batch, Io::default(), false);
+        emit(&Io::default(), false, &mut batch);
         assert_eq!(batch.len(), 3);
-        push(&mut batch, Io::default(), true);
+        emit(&Io::default(), true, &mut batch);
         assert_eq!(batch.len(), 10);
     }
 }

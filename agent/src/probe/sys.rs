@@ -7,12 +7,10 @@
 //! 5.19 on (before, CAP_BPF where `unprivileged_bpf_disabled` is set).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use moonward_ebpf::{block, process, tcp};
 
-const MAP_LOOKUP_ELEM: libc::c_long = 1;
-const MAP_UPDATE_ELEM: libc::c_long = 2;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const LINK_CREATE: libc::c_long = 28;
@@ -20,16 +18,6 @@ const ENABLE_STATS: libc::c_long = 32;
 const ITER_CREATE: libc::c_long = 33;
 /// `BPF_TRACE_ITER` of `enum bpf_attach_type`.
 const TRACE_ITER: u32 = 28;
-/// `BPF_MAP_TYPE_HASH`.
-const HASH: u32 = 1;
-/// `BPF_MAP_TYPE_ARRAY`.
-const ARRAY: u32 = 2;
-/// `BPF_MAP_TYPE_PERCPU_HASH`.
-const PERCPU_HASH: u32 = 5;
-/// `BPF_MAP_TYPE_PERCPU_ARRAY`.
-const PERCPU_ARRAY: u32 = 6;
-/// `BPF_MAP_TYPE_LRU_HASH`.
-const LRU_HASH: u32 = 9;
 
 /// A record that maps hold.
 ///
@@ -75,7 +63,7 @@ pub(super) fn from_bytes<T: Record>(bytes: &[u8]) -> Option<T> {
 ///
 /// `attributes` is the part of `union bpf_attr` for `command`, and what it points to is as long
 /// as the command reads or writes.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
     // SAFETY: promised by the caller; the kernel reads no more than the given size.
     let result = unsafe {
         libc::syscall(
@@ -105,7 +93,7 @@ unsafe fn bpf_descriptor<T>(command: libc::c_long, attributes: &mut T) -> io::Re
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn raw(descriptor: BorrowedFd<'_>) -> u32 {
+pub(super) fn raw(descriptor: BorrowedFd<'_>) -> u32 {
     descriptor.as_raw_fd().cast_unsigned()
 }
 
@@ -183,7 +171,7 @@ pub(super) struct LinkInfo {
 ///
 /// The type is `repr(C)`, made of integers alone, and zeroed it asks the kernel to follow no
 /// pointer.
-unsafe trait Info: Default {}
+pub(super) unsafe trait Info: Default {}
 // SAFETY: integers alone, no pointer.
 unsafe impl Info for MapInfo {}
 // SAFETY: integers alone; the pointers are null and their lengths 0.
@@ -192,7 +180,7 @@ unsafe impl Info for ProgramInfo {}
 // that the kernel follows when its length is 0.
 unsafe impl Info for LinkInfo {}
 
-fn info<T: Info>(descriptor: BorrowedFd<'_>) -> io::Result<T> {
+pub(super) fn info<T: Info>(descriptor: BorrowedFd<'_>) -> io::Result<T> {
     #[repr(C)]
     struct Attributes {
         descriptor: u32,
@@ -291,119 +279,16 @@ pub(super) fn enable_statistics() -> io::Result<OwnedFd> {
     unsafe { bpf_descriptor(ENABLE_STATS, &mut attributes) }
 }
 
-#[repr(C)]
-struct Element {
-    map: u32,
-    padding: u32,
-    key: u64,
-    value_or_next: u64,
-    flags: u64,
+/// Gives the memory that is free at the end of the heap back to the kernel. Reading the kernel's
+/// types takes 20 MB for a moment, which the C library would keep for the life of the process
+/// because something small was allocated behind it.
+#[cfg(target_env = "gnu")]
+pub(super) fn trim_heap() {
+    // SAFETY: malloc_trim(3) takes no pointer and may be called at any time from any thread.
+    // Whether it could give anything back is of no consequence.
+    let _gave_back = unsafe { libc::malloc_trim(0) };
 }
 
-/// A map that is held by its descriptor, whose keys are `K` and values `V` (one for each possible
-/// CPU, or one).
-#[derive(Debug)]
-pub(super) struct Map<K, V> {
-    descriptor: OwnedFd,
-    /// One value for each CPU, overwritten by every read.
-    buffer: Vec<V>,
-    key: std::marker::PhantomData<K>,
-}
-
-/// How many CPUs the kernel keeps per-CPU values for.
-pub(super) fn possible_cpus() -> io::Result<usize> {
-    aya::util::nr_cpus().map_err(|(_, error)| error)
-}
-
-/// Why a descriptor is not the map that is expected.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum MapError {
-    /// The kernel refused to describe it.
-    #[error("the descriptor is no map")]
-    NoMap(#[source] io::Error),
-    /// A kind of map whose values this reader cannot size.
-    #[error("the map is of the unknown kind {0}")]
-    Kind(u32),
-    /// The size of a per-CPU value cannot be told.
-    #[error("/sys/devices/system/cpu/possible cannot be read")]
-    Cpus(#[source] io::Error),
-    /// Another map, perhaps of another version.
-    #[error(
-        "the map has keys of {key_size} and values of {value_size} bytes, \
-         not {wanted_key} and {wanted_value}"
-    )]
-    Layout {
-        key_size: u32,
-        value_size: u32,
-        wanted_key: usize,
-        wanted_value: usize,
-    },
-}
-
-impl<K: Record, V: Record> Map<K, V> {
-    /// Takes a descriptor, after a look at what the map is.
-    pub(super) fn new(descriptor: OwnedFd) -> Result<Self, MapError> {
-        let info: MapInfo = info(descriptor.as_fd()).map_err(MapError::NoMap)?;
-        if info.key_size as usize != size_of::<K>()
-            || info.value_size as usize != size_of::<V>()
-            || !size_of::<V>().is_multiple_of(8)
-        {
-            return Err(MapError::Layout {
-                key_size: info.key_size,
-                value_size: info.value_size,
-                wanted_key: size_of::<K>(),
-                wanted_value: size_of::<V>(),
-            });
-        }
-        let values = match info.kind {
-            HASH | ARRAY | LRU_HASH => 1,
-            PERCPU_HASH | PERCPU_ARRAY => possible_cpus().map_err(MapError::Cpus)?,
-            kind => return Err(MapError::Kind(kind)),
-        };
-        Ok(Self {
-            descriptor,
-            buffer: vec![zeroed(); values],
-            key: std::marker::PhantomData,
-        })
-    }
-
-    /// Reads the value of every CPU in one call; `None` if there is no such key.
-    pub(super) fn read(&mut self, key: &K) -> io::Result<Option<&[V]>> {
-        let mut element = self.element(key, self.buffer.as_ptr() as u64);
-        element.value_or_next = self.buffer.as_mut_ptr() as u64;
-        // SAFETY: the key has the map's size; the buffer has room for the value of every possible
-        // CPU, each a multiple of 8 bytes long, which is what the kernel writes.
-        match unsafe { bpf(MAP_LOOKUP_ELEM, &mut element) } {
-            Ok(_) => Ok(Some(&self.buffer)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes the value of a key; only for maps with one value for all CPUs.
-    pub(super) fn write(&mut self, key: &K, value: &V) -> io::Result<()> {
-        if self.buffer.len() != 1 {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let mut element = self.element(key, std::ptr::from_ref(value) as u64);
-        // SAFETY: key and value have the map's sizes; the kernel reads one value, as the map is
-        // not per CPU or there is but one.
-        unsafe { bpf(MAP_UPDATE_ELEM, &mut element) }.map(drop)
-    }
-
-    fn element(&self, key: &K, value: u64) -> Element {
-        Element {
-            map: raw(self.descriptor.as_fd()),
-            padding: 0,
-            key: std::ptr::from_ref(key) as u64,
-            value_or_next: value,
-            flags: 0,
-        }
-    }
-}
-
-impl<K, V> AsFd for Map<K, V> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
+/// Other C libraries give free memory back by themselves.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn trim_heap() {}

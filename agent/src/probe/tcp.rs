@@ -10,7 +10,7 @@ use moonward_ebpf::tcp::{
 };
 
 use super::histogram;
-use super::sys::{Map, MapError};
+use super::map::{Map, MapError};
 use crate::model::{Batch, Kind, Unit};
 
 const CONNECTIONS: Unit = Unit::new("{connection}");
@@ -102,7 +102,7 @@ fn failure(family: &Family, kind: usize) -> u64 {
 
 fn push(batch: &mut Batch, record: &Record, parts: Parts) {
     for (family, network) in record.families.iter().zip(["ipv4", "ipv6"]) {
-        let network = ("network.type", network);
+        let network = ("family", network);
         if parts.states {
             states(batch, family, network);
         }
@@ -128,7 +128,7 @@ fn push(batch: &mut Batch, record: &Record, parts: Parts) {
     if parts.resets_sent {
         batch.counter(
             "system.tcp.resets",
-            &[("direction", "sent"), ("network.type", "unknown")],
+            &[("direction", "sent"), ("family", "unknown")],
             SEGMENTS,
             record.resets_sent_unknown,
         );
@@ -176,7 +176,7 @@ fn states(batch: &mut Batch, family: &Family, network: (&str, &str)) {
     ] {
         batch.counter(
             "system.tcp.connect.failures",
-            &[("error.type", name), network],
+            &[("type", name), network],
             CONNECTIONS,
             failure(family, kind),
         );
@@ -221,11 +221,11 @@ mod tests {
             .collect();
         let text = lines.concat();
         for line in [
-            "system.tcp.connections.opened{network.type=\"ipv4\",type=\"connect\"} 3\n",
-            "system.tcp.connections.opened{network.type=\"ipv4\",type=\"accept\"} 7\n",
-            "system.tcp.connections.established{network.type=\"ipv4\",type=\"connect\"} 2\n",
-            "system.tcp.connect.failures{error.type=\"refused\",network.type=\"ipv4\"} 1\n",
-            "system.tcp.connect.latency{network.type=\"ipv4\"} count=1",
+            "system.tcp.connections.opened{family=\"ipv4\",type=\"connect\"} 3\n",
+            "system.tcp.connections.opened{family=\"ipv4\",type=\"accept\"} 7\n",
+            "system.tcp.connections.established{family=\"ipv4\",type=\"connect\"} 2\n",
+            "system.tcp.connect.failures{family=\"ipv4\",type=\"refused\"} 1\n",
+            "system.tcp.connect.latency{family=\"ipv4\"} count=1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

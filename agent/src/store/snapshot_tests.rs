@@ -10,9 +10,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::clock::ManualClock;
 use crate::model::histogram::Bucket;
-use crate::model::{Batch, Clock, Glob, Histogram, Kind, Rate, Unit, Value};
+use crate::model::{Batch, Clock, Glob, Histogram, Kind, Moment, Rate, Unit, Value, Wall};
+use crate::store::codec::{Head, Saved};
+use crate::store::restore::Restore;
 
 const THIS: &str = "01234567-89ab-cdef-0123-456789abcdef";
+const HOUR: Duration = Duration::from_hours(1);
 const OTHER: &str = "fedcba98-7654-3210-fedc-ba9876543210";
 
 fn boot(text: &str) -> BootId {
@@ -174,6 +177,32 @@ fn after_a_reboot_levels_and_words_come_back_by_the_wall_clock() {
     assert!(again.get("level").is_some());
     hand.advance(Duration::from_secs(1));
     assert!(again.get("level").is_none());
+
+    // By the machine's clocks a value is older than this boot, and says so.
+    let system = Store::new(Clock::System, StoreLimits::default());
+    let age = Clock::System.uptime() + HOUR;
+    let put = Clock::System.wall().0 - u64::try_from(age.as_nanos()).unwrap();
+    let mut restore = Restore::new(&system, THIS.as_bytes().try_into().unwrap());
+    let at = Moment(500_000_000_000);
+    restore.take(
+        &Head {
+            boot: OTHER.as_bytes().try_into().unwrap(),
+            at,
+            wall: Wall(put),
+        },
+        Saved {
+            series: "level",
+            source: "plugin",
+            kind: Kind::Gauge,
+            unit: Unit::NONE,
+            value: Value::from(1.0),
+            at,
+            expires: at + age + HOUR,
+            rate: None,
+        },
+    );
+    let shown = Clock::System.wall_at(system.get("level").unwrap().at);
+    assert!(shown.0.abs_diff(put) < 1_000_000_000, "{shown:?} {put}");
 
     // A wall clock that is behind says nothing about an age.
     let (behind, _hand) = clock(500);

@@ -72,7 +72,8 @@ impl Agent {
     pub(crate) fn ask<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Result<String> {
         Program::new(binary())
             .args(words)
-            .env("RUNTIME_DIRECTORY", self.directory.join("run"))
+            .arg("--socket")
+            .arg(self.socket())
             .capture()
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::agent::Agent;
 use super::cost;
-use super::report::{Budget, compare};
+use super::report::{Budget, alone, compare};
 use crate::apt::{self, Need};
 use crate::process::Program;
 use crate::workspace;
@@ -34,6 +34,12 @@ pub(crate) fn run() -> Result<()> {
     println!(
         "moonward: {:.0} values per second of measuring",
         ours.values
+    );
+    alone(
+        "moonward, resident",
+        "MB",
+        ours.resident / 1e6,
+        Budget::AtMost(20.0),
     );
     for (name, peer) in [("collectd", collectd()), ("node_exporter", node_exporter())] {
         let peer = match peer {

@@ -36,7 +36,7 @@ const SUITE: &str = "bookworm";
 
 /// What the machine has beyond the bare minimum.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,polkitd,udev,iproute2,procps,kmod,util-linux,\
-    dmsetup,mdadm,linux-image-cloud-amd64,zabbix-agent";
+    dmsetup,mdadm,busybox,linux-image-cloud-amd64,zabbix-agent";
 
 /// Debian has no package of `zabbix_get` alone; the program is taken out of the server's package,
 /// which is not installed.

@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use self::words::Action;
-use super::{exit, handoff, output};
+use super::{handoff, output};
 use crate::serve::zalua::codec::{SOCKET, SOCKET_VARIABLE};
 
 /// The environment variable that makes the program the service; its value is `1`.
@@ -38,13 +38,15 @@ pub fn run(own: &OsStr, arguments: &[OsString]) -> u8 {
         }
         Action::Usage => return usage(&own),
         Action::Execute(file) => {
-            // That program exited with 0 here even when the script failed. Nothing ran, so 0
-            // would be a lie.
-            output::complain_raw(&format!(
-                "zalua: {} was not run: the Lua host is not part of this build\n",
-                file.display()
-            ));
-            return exit::UNAVAILABLE;
+            // The exit status is 0 even when the script fails. Only when nothing could run at all,
+            // because the agent is not installed, it is not.
+            let words = [
+                "exec".into(),
+                "--zalua".into(),
+                "--".into(),
+                file.to_owned(),
+            ];
+            return handoff::become_agent(words.into());
         }
         _ => {}
     }

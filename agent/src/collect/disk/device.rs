@@ -21,6 +21,8 @@ pub(super) struct Device {
     pub(super) level: Option<String>,
     /// Whether it is a spinning disk.
     pub(super) rotational: Option<bool>,
+    /// Whether it cannot be written to.
+    pub(super) read_only: bool,
     /// Bytes it holds, unless it does not say.
     pub(super) bytes: Option<u64>,
     /// Whether it is one path of a device that is listed under another name.
@@ -50,6 +52,7 @@ impl Device {
             model: word("device/model"),
             level: (kind == "md").then(|| word("md/level")).flatten(),
             rotational: word("queue/rotational").map(|flag| flag != "0"),
+            read_only: word("ro").is_some_and(|flag| flag != "0"),
             bytes: word("size")
                 .and_then(|sectors| sectors.parse::<u64>().ok())
                 .map(|sectors| sectors.saturating_mul(512)),

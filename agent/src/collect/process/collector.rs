@@ -13,9 +13,10 @@
 
 use std::time::Duration;
 
+use moonward_ebpf::process::Io;
 use rustix::io::Errno;
 
-use super::io::{Io, Monotone};
+use super::io::{self, Monotone};
 use super::walk::{PROCESSES_MAX, Walk, state_and_threads};
 use crate::collect::{Collector, Round};
 use crate::model::{Moment, Unit};
@@ -162,9 +163,9 @@ impl Collector for Process {
 impl Seen {
     fn look(&mut self, walk: &mut Walk, pid: u32) {
         match walk.read(pid, "io") {
-            Ok(text) => match Io::read(text) {
+            Ok(text) => match io::read(text) {
                 Some(io) => {
-                    self.sums.add(&io);
+                    self.sums = self.sums.plus(io);
                     self.open += 1;
                 }
                 None => self.missing += 1,
@@ -210,8 +211,8 @@ impl Process {
         }
         self.objection = None;
         if let Some(monotone) = &mut self.io {
-            monotone.next(seen.sums).emit(round.batch);
-            monotone.emit(round.batch);
+            io::emit(&monotone.next(seen.sums), true, round.batch);
+            io::emit_corrections("held", monotone.corrections(), round.batch);
         }
     }
 }
@@ -254,7 +255,7 @@ mod tests {
     }
 
     fn own_io() -> Io {
-        Io::read(&std::fs::read("/proc/self/io").unwrap()).unwrap()
+        io::read(&std::fs::read("/proc/self/io").unwrap()).unwrap()
     }
 
     #[test]
@@ -263,9 +264,9 @@ mod tests {
         let before = own_io();
         read_and_end(MEBIBYTES);
         let after = own_io();
-        assert!(after.read_bytes - before.read_bytes >= MEBIBYTES << 20);
-        assert!(after.reads - before.reads >= MEBIBYTES);
-        assert!(after.write_bytes - before.write_bytes >= MEBIBYTES << 20);
+        assert!(after.read_called_bytes - before.read_called_bytes >= MEBIBYTES << 20);
+        assert!(after.read_calls - before.read_calls >= MEBIBYTES);
+        assert!(after.write_called_bytes - before.write_called_bytes >= MEBIBYTES << 20);
     }
 
     #[test]

@@ -3,9 +3,13 @@
 //! | series | kind and unit |
 //! |---|---|
 //! | `system.process.io{direction=read\|write,layer=syscall}` | counter, By: through read(2), write(2) and their like |
-//! | `system.process.io{direction=read\|write,layer=block}` | counter, By: fetched from, or on the way to, a block device |
-//! | `system.process.io.operations{direction=read\|write}` | counter, `{operation}`: the calls |
-//! | `system.process.io.corrections` | counter, `{correction}`: rounds whose sum was lower than the one before |
+//! | `system.process.io{direction=read\|write,layer=storage}` | counter, By: fetched from, or on the way to, storage |
+//! | `system.process.io.operations{direction=read\|write}` | counter, `{operation}`: the system calls |
+//! | `system.process.io.cancelled` | counter, By: on the way to storage, and deleted before they got there |
+//! | `system.process.io.corrections{reason=held}` | counter, `{correction}`: rounds whose sum was lower than the one before |
+//!
+//! The process probe counts the same and gives the same series, through [`emit`]; where it runs,
+//! nothing is read here. Whoever looks at a series need not know which of the two it came from.
 //!
 //! When a process is waited for, the kernel adds its numbers to its parent's (`wait_task_zombie`
 //! in kernel/exit.c), and `/proc/PID/io` of the parent includes them; those of a thread go to its
@@ -18,107 +22,72 @@
 //!
 //! [`Monotone`] keeps the counter from going down in both cases.
 
+use moonward_ebpf::process::{COUNTERS, Io};
+
 use crate::model::{Batch, Unit};
 
 const OPERATIONS: Unit = Unit::new("{operation}");
 const CORRECTIONS: Unit = Unit::new("{correction}");
 
-/// Sums over all processes since boot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Io {
-    /// Bytes read by system calls (`rchar`).
-    pub read_bytes: u64,
-    /// Bytes written by system calls (`wchar`).
-    pub write_bytes: u64,
-    /// System calls that read (`syscr`).
-    pub reads: u64,
-    /// System calls that wrote (`syscw`).
-    pub writes: u64,
-    /// Bytes fetched from block devices (`read_bytes`).
-    pub block_read_bytes: u64,
-    /// Bytes caused to be written to block devices (`write_bytes`).
-    pub block_write_bytes: u64,
+/// Reads a `/proc/PID/io`; a field that is missing is 0, a text without any is `None`.
+///
+/// By hand because `procfs-core` makes a map of owned names for every process.
+pub fn read(text: &[u8]) -> Option<Io> {
+    let mut io = Io::default();
+    let mut found = false;
+    for line in std::str::from_utf8(text).ok()?.lines() {
+        let Some((name, number)) = line.split_once(": ") else {
+            continue;
+        };
+        let field = match name {
+            "rchar" => &mut io.read_called_bytes,
+            "wchar" => &mut io.write_called_bytes,
+            "syscr" => &mut io.read_calls,
+            "syscw" => &mut io.write_calls,
+            "read_bytes" => &mut io.read_storage_bytes,
+            "write_bytes" => &mut io.write_storage_bytes,
+            "cancelled_write_bytes" => &mut io.cancelled_bytes,
+            _ => continue,
+        };
+        if let Ok(number) = number.trim().parse() {
+            *field = number;
+            found = true;
+        }
+    }
+    found.then_some(io)
 }
 
-impl Io {
-    /// Reads a `/proc/PID/io`; a field that is missing is 0, a text without any is `None`.
-    ///
-    /// By hand because `procfs-core` makes a map of owned names for every process.
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let mut io = Self::default();
-        let mut found = false;
-        for line in std::str::from_utf8(text).ok()?.lines() {
-            let Some((name, number)) = line.split_once(": ") else {
-                continue;
-            };
-            let field = match name {
-                "rchar" => &mut io.read_bytes,
-                "wchar" => &mut io.write_bytes,
-                "syscr" => &mut io.reads,
-                "syscw" => &mut io.writes,
-                "read_bytes" => &mut io.block_read_bytes,
-                "write_bytes" => &mut io.block_write_bytes,
-                _ => continue,
-            };
-            if let Ok(number) = number.trim().parse() {
-                *field = number;
-                found = true;
-            }
-        }
-        found.then_some(io)
-    }
-
-    /// Adds another process.
-    pub fn add(&mut self, other: &Self) {
-        for (sum, part) in self.fields_mut().into_iter().zip(other.fields()) {
-            *sum = sum.saturating_add(part);
-        }
-    }
-
-    fn fields(&self) -> [u64; 6] {
-        [
-            self.read_bytes,
-            self.write_bytes,
-            self.reads,
-            self.writes,
-            self.block_read_bytes,
-            self.block_write_bytes,
-        ]
-    }
-
-    fn fields_mut(&mut self) -> [&mut u64; 6] {
-        [
-            &mut self.read_bytes,
-            &mut self.write_bytes,
-            &mut self.reads,
-            &mut self.writes,
-            &mut self.block_read_bytes,
-            &mut self.block_write_bytes,
-        ]
-    }
-
-    /// Adds the series of the sums, wherever the sums come from.
-    pub fn emit(&self, batch: &mut Batch) {
-        for (direction, layer, bytes) in [
-            ("read", "syscall", self.read_bytes),
-            ("write", "syscall", self.write_bytes),
-            ("read", "block", self.block_read_bytes),
-            ("write", "block", self.block_write_bytes),
-        ] {
-            let tags = [("direction", direction), ("layer", layer)];
-            batch.counter("system.process.io", &tags, Unit::BYTES, bytes);
-        }
-        for (direction, calls) in [("read", self.reads), ("write", self.writes)] {
+/// Adds the series of the sums, wherever the sums come from. Without `calls`, as on kernels that
+/// do not count them, the series of the system calls are left out.
+pub fn emit(io: &Io, calls: bool, batch: &mut Batch) {
+    let mut bytes = |direction, layer, bytes| {
+        let tags = [("direction", direction), ("layer", layer)];
+        batch.counter("system.process.io", &tags, Unit::BYTES, bytes);
+    };
+    bytes("read", "storage", io.read_storage_bytes);
+    bytes("write", "storage", io.write_storage_bytes);
+    if calls {
+        bytes("read", "syscall", io.read_called_bytes);
+        bytes("write", "syscall", io.write_called_bytes);
+        for (direction, calls) in [("read", io.read_calls), ("write", io.write_calls)] {
             let tags = [("direction", direction)];
             batch.counter("system.process.io.operations", &tags, OPERATIONS, calls);
         }
     }
+    let name = "system.process.io.cancelled";
+    batch.counter(name, &[], Unit::BYTES, io.cancelled_bytes);
+}
+
+/// Adds how many sums were corrected, and why.
+pub fn emit_corrections(reason: &str, corrections: u64, batch: &mut Batch) {
+    let name = "system.process.io.corrections";
+    batch.counter(name, &[("reason", reason)], CORRECTIONS, corrections);
 }
 
 /// Keeps sums from going down.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Monotone {
-    fields: [Field; 6],
+    fields: [Field; COUNTERS],
     corrections: u64,
 }
 
@@ -140,23 +109,18 @@ impl Monotone {
 
     /// Takes the sums of a round and gives those to be shown.
     pub fn next(&mut self, sums: Io) -> Io {
-        let mut shown = sums;
+        let mut shown = sums.to_array();
         let mut corrected = false;
-        for (value, field) in shown.fields_mut().into_iter().zip(&mut self.fields) {
+        for (value, field) in shown.iter_mut().zip(&mut self.fields) {
             corrected |= field.next(value);
         }
         self.corrections += u64::from(corrected);
-        shown
+        Io::from_array(shown)
     }
 
-    /// Adds how many rounds were corrected.
-    pub fn emit(&self, batch: &mut Batch) {
-        batch.counter(
-            "system.process.io.corrections",
-            &[],
-            CORRECTIONS,
-            self.corrections,
-        );
+    /// How many rounds were corrected.
+    pub fn corrections(&self) -> u64 {
+        self.corrections
     }
 }
 
@@ -185,9 +149,9 @@ mod tests {
 
     use super::*;
 
-    fn sums(read_bytes: u64) -> Io {
+    fn sums(read_called_bytes: u64) -> Io {
         Io {
-            read_bytes,
+            read_called_bytes,
             ..Io::default()
         }
     }
@@ -196,18 +160,19 @@ mod tests {
     fn a_file_is_read_whatever_else_it_holds() {
         let text = b"rchar: 10\nwchar: 20\nsyscr: 1\nsyscw: 2\nnew_field: 9\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 3\n";
         assert_eq!(
-            Io::read(text),
+            read(text),
             Some(Io {
-                read_bytes: 10,
-                write_bytes: 20,
-                reads: 1,
-                writes: 2,
-                block_read_bytes: 4096,
-                block_write_bytes: 8192,
+                read_called_bytes: 10,
+                write_called_bytes: 20,
+                read_calls: 1,
+                write_calls: 2,
+                read_storage_bytes: 4096,
+                write_storage_bytes: 8192,
+                cancelled_bytes: 3,
             })
         );
-        assert_eq!(Io::read(b"rchar: 5\nwchar: x"), Some(sums(5)));
-        assert_eq!(Io::read(b""), None);
+        assert_eq!(read(b"rchar: 5\nwchar: x"), Some(sums(5)));
+        assert_eq!(read(b""), None);
     }
 
     #[test]
@@ -215,7 +180,7 @@ mod tests {
         let mut monotone = Monotone::default();
         let mut shown = Vec::new();
         for sum in [100, 60, 110] {
-            shown.push(monotone.next(sums(sum)).read_bytes);
+            shown.push(monotone.next(sums(sum)).read_called_bytes);
         }
         assert_eq!(shown, [100, 100, 110]);
         assert_eq!(monotone.corrections, 1);
@@ -226,7 +191,7 @@ mod tests {
         let mut monotone = Monotone::default();
         let mut shown = Vec::new();
         for sum in [1000, 400, 400, 400, 410, 420, 430] {
-            shown.push(monotone.next(sums(sum)).read_bytes);
+            shown.push(monotone.next(sums(sum)).read_called_bytes);
         }
         assert_eq!(shown, [1000, 1000, 1000, 1000, 1000, 1010, 1020]);
         assert_eq!(monotone.corrections, 4);
@@ -240,7 +205,7 @@ mod tests {
             let mut monotone = Monotone::default();
             let (mut last, mut before, mut growth) = (0, 0, 0);
             for sum in rounds {
-                let shown = monotone.next(sums(sum)).read_bytes;
+                let shown = monotone.next(sums(sum)).read_called_bytes;
                 growth += sum.saturating_sub(before);
                 before = sum;
                 prop_assert!(shown >= last);
@@ -252,7 +217,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_reader_panic(text in "[a-z_:0-9 \\n]{0,120}") {
-            let _ = Io::read(text.as_bytes());
+            let _ = read(text.as_bytes());
         }
     }
 }

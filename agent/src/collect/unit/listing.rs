@@ -37,11 +37,11 @@ pub struct Selection {
 }
 
 impl Default for Selection {
-    /// At most 1,000 services, timers and sockets.
+    /// At most 500 services, as the configuration has it unless told otherwise.
     fn default() -> Self {
         Self {
-            patterns: ["*.service", "*.timer", "*.socket"].map(Glob::new).into(),
-            units_max: 1000,
+            patterns: ["*.service"].map(Glob::new).into(),
+            units_max: 500,
         }
     }
 }
@@ -116,8 +116,8 @@ mod tests {
             unit("d.socket", "loaded", "a new state"),
         ];
         let selection = Selection {
+            patterns: ["*.service", "*.timer", "*.socket"].map(Glob::new).into(),
             units_max: 3,
-            ..Selection::default()
         };
         let mut batch = Batch::new();
         selection.add(&mut batch, &units);

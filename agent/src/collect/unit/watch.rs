@@ -12,6 +12,7 @@ use zbus::proxy::CacheProperties;
 
 use super::listing::Selection;
 use crate::bus::{BackOff, Bus, BusError, ManagerProxy};
+use crate::collect::Timetable;
 use crate::model::Batch;
 use crate::store::Store;
 use crate::telemetry::{Part, Verdict};
@@ -26,7 +27,7 @@ pub struct UnitWatch {
     pub bus: Bus,
     /// Which units are shown.
     pub selection: Selection,
-    /// How often systemd is asked; values hold three times as long.
+    /// How often systemd is asked; values hold as those of every collector.
     pub interval: Duration,
     /// The pauses between attempts to reach the bus.
     pub back_off: BackOff,
@@ -97,7 +98,7 @@ impl UnitWatch {
             if let Err(error) = self.ask(&manager, &mut batch).await {
                 return error;
             }
-            store.put(SOURCE, &batch, Some(self.interval.saturating_mul(3)));
+            store.put(SOURCE, &batch, Some(Timetable::ttl(self.interval)));
             part.ran(store.clock().now().since(begin), batch.len() as u64);
             part.set(Verdict::Active);
             self.back_off.reset();

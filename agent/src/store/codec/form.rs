@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::model::{Kind, Moment, RateState, Unit, Value, Wall};
 
 pub(super) const MARK: [u8; 8] = *b"MWSTORE\0";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// The length of a boot id as `/proc/sys/kernel/random/boot_id` has it.
 pub(in crate::store) const BOOT_ID: usize = 36;
 /// The longest name of a source that is kept.

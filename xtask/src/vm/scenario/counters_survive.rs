@@ -82,7 +82,7 @@ fn compare(
             .iter()
             .filter(|(key, _)| key.starts_with(&format!("{}{{", series::DISK_REQUESTS)))
             .filter(|(key, _)| key.contains(&format!("device=\"{device}\"")))
-            .filter(|(key, _)| key.contains("operation=\"write\""))
+            .filter(|(key, _)| key.contains("direction=\"write\""))
             .map(|(_, value)| *value)
             .sum()
     };

@@ -1,8 +1,8 @@
 //! Where nothing can be written, nothing is kept, and everything else works.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use super::{Guest, Scenario, agent, drop_in};
+use super::{Guest, Scenario, agent};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "degrade_read_only_state",
@@ -12,13 +12,36 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 };
 
 fn run(guest: &mut Guest) -> Result<()> {
-    // A read-only mount on top: even the unit's own exceptions cannot write there.
-    let content = "[Service]\nTemporaryFileSystem=/var/lib/moonward:ro\n";
-    drop_in::with(guest, content, |guest| {
-        agent::up_without(
+    // What a disk with errors looks like: the directory is there, with its owner, and read-only.
+    guest.must(
+        "systemctl stop moonward.service && \
+         mount -t tmpfs -o uid=moonward,gid=moonward,mode=0700 none /var/lib/moonward && \
+         mount -o remount,ro /var/lib/moonward && systemctl start moonward.service",
+    )?;
+    let result = shown(guest);
+    guest.must(
+        "systemctl stop moonward.service && umount /var/lib/moonward && \
+         systemctl start moonward.service",
+    )?;
+    result
+}
+
+/// It is noticed with the first snapshot, which is written once a minute.
+fn shown(guest: &mut Guest) -> Result<()> {
+    let mut last = None;
+    for _ in 0..25 {
+        match agent::up_without(
             guest,
             |part| part.room == "store" && part.name.contains("snapshot"),
             &["read-only", "permission", "/var/lib/moonward"],
-        )
-    })
+        ) {
+            Ok(()) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+        guest.run("sleep 3")?;
+    }
+    match last {
+        Some(error) => Err(error.context("not noticed in more than a minute")),
+        None => bail!("never looked"),
+    }
 }

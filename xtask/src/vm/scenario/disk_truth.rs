@@ -87,7 +87,7 @@ impl Figures {
             ("write bytes", series::DISK_BYTES, "write"),
             ("write latencies", series::DISK_LATENCY, "write"),
         ] {
-            let tags = [("device", device), ("operation", operation)];
+            let tags = [("device", device), ("direction", operation)];
             // A disk that nobody has used yet may have no series.
             let sum = agent::sum(guest, name, &tags).unwrap_or_default();
             ours.push((what, whole(sum)));

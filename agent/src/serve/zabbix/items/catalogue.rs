@@ -75,9 +75,7 @@ impl Catalogue {
             }
         }
         let interfaces = each(INTERFACES);
-        let interfaces = interfaces
-            .iter()
-            .filter_map(|r| tag(r, "network.interface.name"));
+        let interfaces = interfaces.iter().filter_map(|r| tag(r, "interface"));
         catalogue.interfaces.extend(interfaces);
         catalogue.cpus.extend(
             each(CPU_TIMES)

@@ -6,23 +6,9 @@ use super::catalogue::Catalogue;
 use super::history::{Growth, Window};
 use super::table::{Items, Outcome, invalid, missing};
 use super::text;
+use crate::collect::cpu::MODES;
 use crate::serve::zabbix::answer::{NotSupported, Refusal};
 use crate::serve::zabbix::item_key::ItemKey;
-
-/// The modes of `system.cpu.time`, which bear Zabbix's names. `guest` time is also in `user`, and
-/// `guest_nice` in `nice`, as the kernel counts them (proc(5)).
-const MODES: [&str; 10] = [
-    "user",
-    "nice",
-    "system",
-    "idle",
-    "iowait",
-    "interrupt",
-    "softirq",
-    "steal",
-    "guest",
-    "guest_nice",
-];
 
 const NO_CPU: &str = "Cannot obtain CPU information.";
 

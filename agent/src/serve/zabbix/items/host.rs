@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use super::table::{Items, Outcome, invalid, missing};
 use super::text;
-use crate::model::Moment;
 use crate::serve::zabbix::item_key::ItemKey;
 
 /// Whole seconds since boot; the store's own series has the fraction.
 #[expect(clippy::unnecessary_wraps, reason = "all items have one shape")]
 pub(super) fn uptime(items: &Items, _: &ItemKey<'_>, out: &mut String) -> Outcome {
-    let up = items.store.clock().now().since(Moment::default());
+    let up = items.store.clock().uptime();
     text::whole(out, up.as_secs());
     Ok(())
 }
@@ -18,7 +17,7 @@ pub(super) fn uptime(items: &Items, _: &ItemKey<'_>, out: &mut String) -> Outcom
 #[expect(clippy::unnecessary_wraps, reason = "all items have one shape")]
 pub(super) fn boot_time(items: &Items, _: &ItemKey<'_>, out: &mut String) -> Outcome {
     let clock = items.store.clock();
-    let up = clock.now().since(Moment::default());
+    let up = clock.uptime();
     let boot = Duration::from_nanos(clock.wall().0).saturating_sub(up);
     text::whole(out, boot.as_secs());
     Ok(())

@@ -53,7 +53,7 @@ pub(super) fn total(items: &Items, key: &ItemKey<'_>, out: &mut String) -> Outco
 
 pub(super) fn collisions(items: &Items, key: &ItemKey<'_>, out: &mut String) -> Outcome {
     let series = format!(
-        "system.network.colls{{network.interface.name=\"{}\"}}",
+        "system.network.collisions{{interface=\"{}\"}}",
         interface(key)?
     );
     text::whole(out, items.whole(&series).ok_or(Refusal::Slow)?);
@@ -82,7 +82,7 @@ fn answer(
     let (name, has_direction) = match mode {
         "frame" => ("system.network.frame", false),
         "multicast" => ("system.network.multicast", false),
-        "collisions" => ("system.network.colls", false),
+        "collisions" => ("system.network.collisions", false),
         "carrier" => ("system.network.carrier", false),
         "overruns" => ("system.network.fifo", true),
         "compressed" => ("system.network.compressed", true),
@@ -94,12 +94,9 @@ fn answer(
     let mut sum = 0_u64;
     for direction in directions {
         let series = if has_direction {
-            format!(
-                "{name}{{network.interface.name=\"{interface}\",\
-                 network.io.direction=\"{direction}\"}}"
-            )
+            format!("{name}{{direction=\"{direction}\",interface=\"{interface}\"}}")
         } else {
-            format!("{name}{{network.interface.name=\"{interface}\"}}")
+            format!("{name}{{interface=\"{interface}\"}}")
         };
         sum = sum.wrapping_add(items.whole(&series).ok_or(Refusal::Slow)?);
     }

@@ -1,3 +1,5 @@
+//! Tests of the text form of series.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -73,6 +75,34 @@ fn what_is_no_series_says_why() {
         Series::new("a", &[("value", "x".repeat(1100).as_str())]),
         Err(SeriesError::TooLong(1111))
     );
+}
+
+#[test]
+fn a_name_that_would_read_as_something_else_is_refused() {
+    for (name, tags) in [
+        ("a{b=c}", &[][..]),
+        ("a{b", &[("c", "d")]),
+        ("x{}", &[("c", "d")]),
+    ] {
+        assert_eq!(
+            Series::new(name, tags),
+            Err(SeriesError::Brace(name.into()))
+        );
+    }
+    for name in [" a", "a ", "\u{2003}a"] {
+        assert_eq!(Series::new(name, &[]), Err(SeriesError::Space(name.into())));
+    }
+    assert_eq!(Series::parse("a {b=c}"), Series::new("a", &[("b", "c")]));
+}
+
+#[test]
+fn no_control_character_gets_into_a_series() {
+    for value in ["\u{85}", "\u{9b}2J", "\u{7f}", "\t"] {
+        let series = Series::new("a", &[("b", value)]).unwrap();
+        assert!(!series.as_str().contains(char::is_control), "{series:?}");
+    }
+    let plain = Series::new("a", &[("b", "5 \u{b5}m")]).unwrap();
+    assert_eq!(plain.tag("b").as_deref(), Some("5 \u{b5}m"));
 }
 
 proptest! {

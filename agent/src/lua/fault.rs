@@ -1,0 +1,120 @@
+//! How a script fails.
+
+use std::time::Duration;
+
+/// Where the engine begins a traceback inside a message.
+const TRACEBACK: &str = "\nstack traceback:\n";
+
+/// What a script did wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is not Lua, or not text.
+    #[error("{0}")]
+    Syntax(String),
+    /// It raised an error and nothing caught it.
+    #[error("{0}")]
+    Raised(String),
+    /// It wanted more memory than it may have, in bytes.
+    #[error("not enough memory (the limit is {} MiB)", .0 / 1_048_576)]
+    Memory(usize),
+    /// It ran longer than it may.
+    #[error("stopped, it ran longer than {} s", .0.as_secs_f64())]
+    Time(Duration),
+}
+
+/// A script that failed, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptError {
+    /// The script's name, as it was given.
+    pub script: String,
+    /// The line of that script, where it is known. The place of an error in another file is in the
+    /// message.
+    pub line: Option<u32>,
+    /// What happened.
+    pub fault: Fault,
+    /// The calls that led there, one per line, innermost first.
+    pub traceback: Option<String>,
+}
+
+impl std::error::Error for ScriptError {}
+
+impl std::fmt::Display for ScriptError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(out, "{}:{line}: {}", self.script, self.fault),
+            None => write!(out, "{}: {}", self.script, self.fault),
+        }
+    }
+}
+
+impl ScriptError {
+    /// Sorts what the engine says. `short` is the engine's name for the script in messages, which
+    /// it cuts at 60 bytes; `memory` is the limit that was in force.
+    pub(super) fn new(script: &str, short: &str, memory: usize, error: &mlua::Error) -> Self {
+        let (text, own_trace) = unwrapped(error);
+        let (text, trace) = match text.split_once(TRACEBACK) {
+            Some((message, trace)) => (message, Some(trace)),
+            None => (text.as_str(), own_trace.as_deref()),
+        };
+        let (line, message) = match located(text, short) {
+            Some((line, message)) => (Some(line), message),
+            // A function of ours raises without a place; the innermost line of the script that
+            // called it is in the traceback.
+            None => (trace.and_then(|trace| first_line(trace, short)), text),
+        };
+        let message = message.to_owned();
+        let fault = match error {
+            mlua::Error::SyntaxError { .. } => Fault::Syntax(message),
+            mlua::Error::MemoryError(_) => Fault::Memory(memory),
+            _ => Fault::Raised(message),
+        };
+        Self {
+            script: script.to_owned(),
+            line,
+            fault,
+            traceback: trace.map(|trace| trace.trim_end().to_owned()),
+        }
+    }
+
+    /// A script that was stopped at `place` (`FILE:LINE:`) when `limit` had passed.
+    pub(super) fn too_long(script: &str, short: &str, place: &str, limit: Duration) -> Self {
+        Self {
+            script: script.to_owned(),
+            line: located(place, short).map(|(line, _)| line),
+            fault: Fault::Time(limit),
+            traceback: None,
+        }
+    }
+}
+
+/// The innermost message, and the traceback that came beside it.
+fn unwrapped(error: &mlua::Error) -> (String, Option<String>) {
+    match error {
+        mlua::Error::CallbackError { traceback, cause } => {
+            let (text, inner) = unwrapped(cause);
+            let own = traceback.strip_prefix(TRACEBACK.trim_start());
+            (text, inner.or_else(|| own.map(str::to_owned)))
+        }
+        mlua::Error::SyntaxError { message, .. }
+        | mlua::Error::RuntimeError(message)
+        | mlua::Error::MemoryError(message) => (message.clone(), None),
+        other => (other.to_string(), None),
+    }
+}
+
+/// Splits `SHORT:LINE: message`.
+fn located<'a>(text: &'a str, short: &str) -> Option<(u32, &'a str)> {
+    let rest = text.strip_prefix(short)?.strip_prefix(':')?;
+    let (line, message) = rest.split_once(':')?;
+    Some((
+        line.parse().ok()?,
+        message.strip_prefix(' ').unwrap_or(message),
+    ))
+}
+
+fn first_line(trace: &str, short: &str) -> Option<u32> {
+    let mut lines = trace.lines().map(str::trim_start);
+    lines
+        .find_map(|line| located(line, short))
+        .map(|(line, _)| line)
+}
