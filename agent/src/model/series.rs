@@ -406,7 +406,10 @@ mod tests {
             ("a{b", &[("c", "d")]),
             ("x{}", &[("c", "d")]),
         ] {
-            assert_eq!(Series::new(name, tags), Err(SeriesError::Brace(name.into())));
+            assert_eq!(
+                Series::new(name, tags),
+                Err(SeriesError::Brace(name.into()))
+            );
         }
         for name in [" a", "a ", "\u{2003}a"] {
             assert_eq!(Series::new(name, &[]), Err(SeriesError::Space(name.into())));
