@@ -23,6 +23,9 @@ const DEPTH_MAX: usize = 16;
 /// The most members that are looked at for one look-up: structures that hold themselves many
 /// times over would take for ever otherwise. `task_struct` has about 300.
 const MEMBERS_MAX: u32 = 20_000;
+/// The longest name that is read; without it, strings that never end would be walked to the last
+/// byte for every type. The kernel's own symbols have at most 512 bytes (`KSYM_NAME_LEN`).
+const NAME_MAX: usize = 512;
 
 /// Where a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +230,7 @@ impl<'a> Btf<'a> {
     fn name(&self, offset: u32) -> &'a [u8] {
         let strings: &'a [u8] = self.strings;
         let rest = strings.get(offset as usize..).unwrap_or_default();
+        let rest = rest.get(..NAME_MAX).unwrap_or(rest);
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(0);
         rest.get(..end).unwrap_or_default()
     }

@@ -154,6 +154,35 @@ fn what_is_no_btf_is_refused() {
 }
 
 #[test]
+fn names_that_do_not_end_cost_little() {
+    // Every type has a name of its own in a megabyte without a NUL: 20 GB to walk if each were
+    // followed to its end.
+    let mut builder = Builder::new();
+    builder.strings.extend_from_slice(&vec![b'x'; 1 << 20]);
+    for _ in 0..20_000 {
+        builder.types.extend_from_slice(&1_u32.to_ne_bytes());
+        builder
+            .types
+            .extend_from_slice(&(4_u32 << 24).to_ne_bytes());
+        builder.types.extend_from_slice(&[0; 4]);
+    }
+    let long = "x".repeat(1 << 20);
+    let bytes = builder.build();
+    let btf = Btf::parse(&bytes, &[&long]).unwrap();
+    assert_eq!(btf.starts.len(), 20_001);
+    assert!(!btf.has_structure(&long) && btf.name(1).is_empty());
+    // One that ends is found up to the longest.
+    let mut builder = Builder::new();
+    let longest = "x".repeat(NAME_MAX - 1);
+    builder.add(&longest, 4, false, 0, &[]);
+    builder.add(&"y".repeat(NAME_MAX), 4, false, 0, &[]);
+    let bytes = builder.build();
+    let beyond = "y".repeat(NAME_MAX);
+    let btf = Btf::parse(&bytes, &[&longest, &beyond]).unwrap();
+    assert!(btf.has_structure(&longest) && !btf.has_structure(&beyond));
+}
+
+#[test]
 fn the_running_kernel_is_read() {
     let Ok(bytes) = std::fs::read(KERNEL_BTF) else {
         println!("skipped: {KERNEL_BTF} cannot be read");
