@@ -301,6 +301,17 @@ const ERRORS: &[&str] = &[
     "system.cpu.discovery[x]",
 ];
 
+/// The keys that have a value here: a machine that keeps no logins (a bare container) does not know
+/// how many there are, and says so.
+fn values() -> impl Iterator<Item = &'static (&'static str, Close)> {
+    let logins = ["/run/utmp", "/var/run/utmp", "/run/systemd/sessions"]
+        .iter()
+        .any(|path| std::path::Path::new(path).exists());
+    VALUES
+        .iter()
+        .filter(move |(key, _)| logins || *key != "system.users.num")
+}
+
 fn is_error(value: &str) -> bool {
     value.starts_with("ZBX_NOTSUPPORTED")
 }
@@ -320,7 +331,7 @@ fn values_and_errors_are_those_of_zabbix_agentd() {
     let mut machine = Machine::open();
     let address = machine.door.address();
     let Some(agentd) = Agentd::start() else {
-        for (key, _) in VALUES {
+        for (key, _) in values() {
             assert!(
                 !is_error(&ask(address, key)),
                 "{key}: {}",
@@ -333,7 +344,7 @@ fn values_and_errors_are_those_of_zabbix_agentd() {
         return;
     };
     let mut wrong = Vec::new();
-    for (key, close) in VALUES {
+    for (key, close) in values() {
         machine.collect();
         let (ours, theirs) = (ask(address, key), ask(agentd.address, key));
         if !agree(&ours, &theirs, *close) {
@@ -393,7 +404,7 @@ fn what_the_collectors_know_is_answered_without_a_worker() {
         "system.swap.out[,count]",
     ];
     let machine = Machine::open();
-    for (text, _) in VALUES {
+    for (text, _) in values() {
         if SLOW.iter().any(|slow| text.contains(slow)) {
             continue;
         }
