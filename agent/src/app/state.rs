@@ -1,8 +1,9 @@
 //! What survives a restart: the store's snapshot in the state directory.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::Mode;
+use rustix::fs::{Access, Mode, access};
 
 use crate::config::{Config, StoreConfig};
 use crate::store::{BootId, Loaded, Snapshot, Store};
@@ -13,6 +14,7 @@ use crate::telemetry::{Part, Room, StatusBoard, Verdict};
 #[derive(Clone, Debug)]
 pub(super) struct State {
     snapshot: Option<Arc<Snapshot>>,
+    directory: PathBuf,
     part: Arc<Part>,
 }
 
@@ -37,7 +39,11 @@ impl State {
                 None
             }
         };
-        let state = Self { snapshot, part };
+        let state = Self {
+            snapshot,
+            directory: directory.clone(),
+            part,
+        };
         state.show(&config.store);
         state
     }
@@ -68,8 +74,19 @@ impl State {
             Ok(loaded) => {
                 tracing::info!("{loaded}");
                 self.part.set(Verdict::Active);
+                self.look_whether_writable();
             }
             Err(error) => self.failed(&chain(&error).to_string()),
+        }
+    }
+
+    /// Says at start what would else be found out with the first snapshot, a minute later.
+    fn look_whether_writable(&self) {
+        if let Err(errno) = access(&self.directory, Access::WRITE_OK | Access::EXEC_OK) {
+            let directory = self.directory.display();
+            self.failed(&format!(
+                "the state directory {directory} cannot be written: {errno}"
+            ));
         }
     }
 

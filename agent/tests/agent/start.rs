@@ -1,7 +1,7 @@
 //! Start, end, and what is kept from the one to the other.
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 use rustix::process::Signal;
 
@@ -133,6 +133,21 @@ fn a_state_directory_that_cannot_be_written_is_no_reason_not_to_serve() {
     let (code, log) = agent.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("will not survive a restart"), "{log}");
+}
+
+#[test]
+fn a_closed_state_directory_is_shown_at_once() {
+    let place = Place::new("");
+    // Without capabilities root is its owner and no more, so it cannot write there either.
+    std::fs::DirBuilder::new()
+        .mode(0o500)
+        .create(place.path("state"))
+        .unwrap();
+    let agent = place.start();
+    let (verdict, reason) = place.verdict("store", "snapshot");
+    assert_eq!(verdict, "failed", "{reason}");
+    assert!(reason.contains("cannot be written"), "{reason}");
+    agent.end();
 }
 
 #[test]
