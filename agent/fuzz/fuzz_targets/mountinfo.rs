@@ -64,8 +64,11 @@ fuzz_target!(|input: Input<'_>| {
         .filter(|sample| sample.series.name() == "system.filesystem.limit")
         .filter(|sample| sample.value.as_f64() == Some(77.0 * 512.0))
         .collect();
-    let expected = usize::from(batch.refused() == 0);
-    assert_eq!(limits.len(), expected, "{table}");
+    // A path that is too long for a series is refused and counted, with some tags or with all.
+    if batch.refused() == 0 {
+        assert_eq!(limits.len(), 1, "{table}");
+    }
+    assert!(limits.len() <= 1, "{table}");
     for sample in limits {
         // Control characters are replaced in tags.
         let tag = sample.series.tag("mountpoint").expect("it has one");
