@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use super::service::Service;
+use crate::telemetry::{PartStatus, Room};
 
 /// Prints the banner to standard output.
 pub(super) fn show(service: &Service) {
@@ -25,16 +26,7 @@ fn text(service: &Service) -> String {
     for door in service.zabbix.doors.iter() {
         lines.push(format!("  Zabbix          {}", door.address()));
     }
-    for part in service.board.statuses() {
-        if let Some(reason) = &part.reason {
-            lines.push(format!(
-                "  {:15} {} {}: {reason}",
-                part.verdict,
-                part.room.as_str(),
-                part.name
-            ));
-        }
-    }
+    lines.extend(troubles(&service.board.statuses()));
     lines.push("\nAsk it from another terminal:\n".to_owned());
     let client = client();
     for (words, what) in [
@@ -67,8 +59,68 @@ fn client() -> String {
     let beside = std::env::current_exe()
         .ok()
         .map(|agent| agent.with_file_name(NAME));
-    match beside.filter(|beside| !found && beside.is_file()) {
-        Some(path) => path.display().to_string(),
-        None => NAME.to_owned(),
+    let Some(path) = beside.filter(|beside| !found && beside.is_file()) else {
+        return NAME.to_owned();
+    };
+    let below = std::env::current_dir()
+        .ok()
+        .and_then(|here| Some(path.strip_prefix(here).ok()?.to_owned()));
+    below.unwrap_or(path).display().to_string()
+}
+
+/// One line for each reason why something does not work, with everything that it concerns. The
+/// programs of a probe (`block.block_rq_complete`) are behind the probe itself.
+fn troubles(parts: &[PartStatus]) -> Vec<String> {
+    let mut reasons: Vec<(&str, &str, Vec<String>)> = Vec::new();
+    for part in parts {
+        let Some(reason) = &part.reason else { continue };
+        if part.room == Room::Probe && part.name.contains('.') {
+            continue;
+        }
+        let known = reasons
+            .iter_mut()
+            .find(|(verdict, known, _)| *verdict == part.verdict && known == reason);
+        let name = format!("{} {}", part.room.as_str(), part.name);
+        match known {
+            Some((_, _, names)) => names.push(name),
+            None => reasons.push((part.verdict, reason, vec![name])),
+        }
+    }
+    let line = |(verdict, reason, names): &(&str, &str, Vec<String>)| {
+        format!("  {verdict:15} {}: {reason}", names.join(", "))
+    };
+    reasons.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{StatusBoard, Verdict};
+
+    #[test]
+    fn one_reason_is_one_line() {
+        let board = StatusBoard::new();
+        let missing = || Verdict::Unsupported("CAP_BPF is missing".into());
+        for name in [
+            "block",
+            "block.block_rq_complete",
+            "tcp",
+            "tcp.tcp_send_reset",
+        ] {
+            board.part(Room::Probe, name, missing());
+        }
+        board.part(Room::Collector, "cpu", Verdict::Active);
+        board.part(
+            Room::Door,
+            "zabbix",
+            Verdict::Failed("the port is taken".into()),
+        );
+        assert_eq!(
+            troubles(&board.statuses()),
+            [
+                "  unsupported     probe block, probe tcp: CAP_BPF is missing",
+                "  failed          door zabbix: the port is taken",
+            ]
+        );
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Every step logs one line with what it decided.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -201,11 +202,8 @@ fn load_probes(
         milliseconds = Clock::System.now().since(begun).as_secs_f64() * 1000.0,
         "probes loaded"
     );
-    for program in probes.verdicts() {
-        if let Some(reason) = program.verdict.reason() {
-            let (object, program) = (program.object.as_str(), program.program);
-            tracing::warn!(object, program, reason, "a probe is not attached");
-        }
+    for (reason, programs) in unattached(&probes) {
+        tracing::warn!(programs, reason, "some probes are not attached");
     }
     for name in probes.obsolete_descriptors() {
         if let Err(error) = notifier.forget(name) {
@@ -220,6 +218,20 @@ fn load_probes(
     let probes = Arc::new(Mutex::new(probes));
     probing::show(&probes, board);
     (probes, inherited)
+}
+
+/// The programs that are not attached, by the reason: one line a reason, not one a program.
+fn unattached(probes: &Probes) -> BTreeMap<&str, String> {
+    let mut reasons: BTreeMap<&str, String> = BTreeMap::new();
+    for program in probes.verdicts() {
+        if let Some(reason) = program.verdict.reason() {
+            let programs = reasons.entry(reason).or_default();
+            let separator = if programs.is_empty() { "" } else { ", " };
+            programs.push_str(separator);
+            programs.push_str(program.program);
+        }
+    }
+    reasons
 }
 
 /// From the doors to the end.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use thiserror::Error;
 use zbus::connection::Builder;
 
+use crate::telemetry::log::chain;
+
 /// How long a method call may take. Listing the units of a big machine takes milliseconds; while
 /// systemd reloads itself it answers nobody for some seconds.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,14 +48,7 @@ pub enum BusError {
 impl BusError {
     /// The message with the causes behind it, for a line of status.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
+        chain(self).to_string()
     }
 }
 

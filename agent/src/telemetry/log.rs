@@ -181,10 +181,16 @@ pub fn chain<'error>(error: &'error (dyn Error + 'static)) -> impl fmt::Display 
     struct Chain<'error>(&'error (dyn Error + 'static));
     impl fmt::Display for Chain<'_> {
         fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(formatter, "{}", self.0)?;
+            let mut said = self.0.to_string();
+            formatter.write_str(&said)?;
             let mut cause = self.0.source();
             while let Some(error) = cause {
-                write!(formatter, ": {error}")?;
+                let words = error.to_string();
+                // Other people's errors often hold their cause in their own words already.
+                if !said.ends_with(&words) {
+                    write!(formatter, ": {words}")?;
+                }
+                said = words;
                 cause = error.source();
             }
             Ok(())
