@@ -15,6 +15,7 @@ mod exposure;
 mod install_and_start;
 mod machine;
 mod probes_attached;
+mod sandbox_truth;
 mod series;
 mod tcp_truth;
 mod zabbix_get;
@@ -44,6 +45,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &install_and_start::SCENARIO,
     &probes_attached::SCENARIO,
     &exposure::SCENARIO,
+    &sandbox_truth::SCENARIO,
     &disk_truth::SCENARIO,
     &tcp_truth::SCENARIO,
     &counters_survive::SCENARIO,
