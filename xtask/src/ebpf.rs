@@ -52,7 +52,7 @@ pub(crate) fn verb() -> Result<()> {
 /// When the tool chain is there and the programs do not compile: that is a fault of the sources,
 /// not of the machine.
 pub(crate) fn build() -> Result<Verdict> {
-    let programs = programs(&workspace::root().join("ebpf/src/bin"))?;
+    let programs = workspace::rust_files(&workspace::root().join("ebpf/src/bin"))?;
     let linker = match toolchain::bpf_linker() {
         Ok(linker) => linker,
         Err(error) => return Ok(Verdict::NotPossible(one_line(&error))),
@@ -74,26 +74,6 @@ pub(crate) fn build() -> Result<Verdict> {
         }
     }
     failed.map_or_else(|| Ok(Verdict::NotPossible(closed.join("; "))), Err)
-}
-
-/// The programs are the files of a directory; a new one needs no line here.
-fn programs(directory: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs")
-            && let Some(stem) = path.file_stem()
-        {
-            names.push(stem.to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    if names.is_empty() {
-        bail!("no programs in {}", directory.display());
-    }
-    Ok(names)
 }
 
 /// Where one compiler keeps its work; two never share, or each would undo the other's.
@@ -174,14 +154,15 @@ mod tests {
 
     #[test]
     fn every_file_of_the_directory_is_a_program() {
-        let names = programs(&workspace::root().join("ebpf/src/bin")).expect("listed");
+        let names = workspace::rust_files(&workspace::root().join("ebpf/src/bin")).expect("listed");
         assert!(names.contains(&"block".to_owned()), "{names:?}");
         assert!(names.contains(&"tcp".to_owned()), "{names:?}");
     }
 
     #[test]
     fn a_directory_without_programs_is_an_error() {
-        let error = programs(&workspace::root().join("xtask")).expect_err("no programs here");
+        let error =
+            workspace::rust_files(&workspace::root().join("xtask")).expect_err("no programs here");
         assert!(error.to_string().contains("no programs"));
     }
 }

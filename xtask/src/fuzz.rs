@@ -83,7 +83,7 @@ fn parse(arguments: &[OsString]) -> Result<Options> {
 /// each, `--input FILE` runs one target once on a file, `--list` names the targets.
 pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
     let options = parse(arguments)?;
-    let known = targets(&fuzz_directory().join("fuzz_targets"))?;
+    let known = workspace::rust_files(&fuzz_directory().join("fuzz_targets"))?;
     if options.list {
         for name in known {
             println!("{name}");
@@ -121,23 +121,6 @@ fn fuzz_directory() -> PathBuf {
 /// What is built and found; never among the sources.
 fn work() -> PathBuf {
     workspace::target().join("fuzz")
-}
-
-/// The targets are the files of a directory.
-fn targets(directory: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs")
-            && let Some(stem) = path.file_stem()
-        {
-            names.push(stem.to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Whether rustup has a nightly that runs.
@@ -333,7 +316,7 @@ mod tests {
 
     #[test]
     fn every_target_is_a_program_of_the_fuzz_package() {
-        let names = targets(&fuzz_directory().join("fuzz_targets")).expect("listed");
+        let names = workspace::rust_files(&fuzz_directory().join("fuzz_targets")).expect("listed");
         let manifest =
             fs::read_to_string(fuzz_directory().join("Cargo.toml")).expect("there is one");
         for name in &names {
@@ -344,7 +327,7 @@ mod tests {
 
     #[test]
     fn every_seed_belongs_to_a_target() {
-        let names = targets(&fuzz_directory().join("fuzz_targets")).expect("listed");
+        let names = workspace::rust_files(&fuzz_directory().join("fuzz_targets")).expect("listed");
         for entry in fs::read_dir(fuzz_directory().join("seeds")).expect("listed") {
             let entry = entry.expect("an entry");
             let name = entry.file_name().to_string_lossy().into_owned();
