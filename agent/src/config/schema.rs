@@ -133,7 +133,6 @@ pub(super) const SECTIONS: &[Section] = &[
             restart("block", Field::Bool(|to| &mut to.probe.block)),
             restart("tcp", Field::Bool(|to| &mut to.probe.tcp)),
             restart("process", Field::Bool(|to| &mut to.probe.process)),
-            restart("btf", Field::Path(|to| &mut to.probe.btf)),
         ],
     },
     Section {

@@ -183,8 +183,6 @@ pub struct ProbeConfig {
     pub tcp: bool,
     /// Processes. Default: true.
     pub process: bool,
-    /// Where the kernel's type information is read. Default: `/sys/kernel/btf/vmlinux`.
-    pub btf: PathBuf,
 }
 
 /// `[store]`: the latest value of every series.
@@ -282,7 +280,6 @@ impl Config {
                 block: true,
                 tcp: true,
                 process: true,
-                btf: PathBuf::from("/sys/kernel/btf/vmlinux"),
             },
             store: StoreConfig {
                 max_series: limits.series,
