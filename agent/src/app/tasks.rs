@@ -214,7 +214,8 @@ fn save_snapshots(service: &mut Service) {
         });
 }
 
-/// What the Zabbix doors answer from looks from time to time at what there is to discover.
+/// What the Zabbix doors answer from looks from time to time at what there is to discover; the
+/// first look is taken at start, when the first round of values is there.
 fn refresh_zabbix(service: &mut Service) {
     let Some(items) = service.zabbix.items.clone() else {
         return;
@@ -227,14 +228,14 @@ fn refresh_zabbix(service: &mut Service) {
             async move {
                 loop {
                     let period = *looks.borrow_and_update();
-                    let items = Arc::clone(&items);
-                    let looked = tokio::task::spawn_blocking(move || items.refresh());
-                    looked.await.map_err(|error| error.to_string())?;
                     tokio::select! {
                         () = tokio::time::sleep(period) => {}
                         Ok(()) = looks.changed() => {}
                         () = shutdown.wait() => return Ok(()),
                     }
+                    let items = Arc::clone(&items);
+                    let looked = tokio::task::spawn_blocking(move || items.refresh());
+                    looked.await.map_err(|error| error.to_string())?;
                 }
             }
         });

@@ -1,6 +1,6 @@
 //! The agent about itself: what every part does and costs, and what the process uses.
 //!
-//! Reads `/proc/self/stat` and `/proc/self/statm` (proc(5)) and the status board.
+//! Reads `/proc/self/stat` (proc(5)) and the status board.
 //!
 //! | series | unit | |
 //! |---|---|---|
