@@ -18,7 +18,7 @@ use super::ask::{Reach, reply};
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
 use crate::collect::Root;
-use crate::lua::{Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
+use crate::lua::{Fault, Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
 use crate::model::{Clock, Value};
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
@@ -216,6 +216,9 @@ impl Prompt {
 }
 
 fn complain(error: &SessionError) {
+    if matches!(error, SessionError::Script(error) if error.fault == Fault::Stopped) {
+        return output::complain("interrupted");
+    }
     let trace = match error {
         SessionError::Script(error) => error.traceback.as_deref(),
         SessionError::Incomplete => None,
