@@ -19,6 +19,7 @@ mod documentation;
 mod drive;
 mod fault;
 mod host;
+mod library;
 mod pool;
 mod runtime;
 mod source;
@@ -29,6 +30,7 @@ mod wait;
 pub use budget::Limits;
 pub use fault::{Fault, ScriptError};
 pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
+pub use library::Library;
 pub use runtime::RuntimeThread;
 pub use source::SCRIPT_MAX;
 
