@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::budget::Budget;
 use super::context::{Context, Services};
@@ -70,6 +70,7 @@ pub struct Host {
 pub struct Run {
     shared: Arc<Shared>,
     stop: Arc<watch::Sender<bool>>,
+    hurry: Arc<Notify>,
     ending: watch::Receiver<Option<Ending>>,
 }
 
@@ -146,8 +147,10 @@ impl Host {
         let context = Context::new(Arc::clone(&self.services), &shared.script.name, budget);
         let pool = self.pool.clone();
         let observer = Arc::clone(&shared);
+        let hurry = Arc::new(Notify::new());
+        let wake = Arc::clone(&hurry);
         self.services.runtime.spawn(async move {
-            let ending = match run(pool, Arc::new(context), observer, stopped).await {
+            let ending = match run(pool, Arc::new(context), observer, stopped, wake).await {
                 Ok(()) => Ending::Returned,
                 Err(error) => Ending::Failed(error),
             };
@@ -157,6 +160,7 @@ impl Host {
         Run {
             shared,
             stop: Arc::new(stop),
+            hurry,
             ending,
         }
     }
@@ -167,6 +171,7 @@ async fn run(
     context: Arc<Context>,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
+    hurry: Arc<Notify>,
 ) -> Result<(), ScriptError> {
     let (path, name) = (
         shared.script.path.clone(),
@@ -190,6 +195,7 @@ async fn run(
         pool: pool.clone(),
         state: Arc::clone(&state),
         stop,
+        hurry,
         deadline: shared.script.deadline,
         observer: Arc::clone(&shared) as Arc<dyn Observer>,
     };
@@ -222,6 +228,11 @@ impl Run {
     pub fn stop(&self) {
         self.shared.budget.stop();
         self.stop.send_replace(true);
+    }
+
+    /// Has the function of `plugin.every` that is due next run now.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// How it ended; none while it runs.

@@ -3,6 +3,7 @@
 //! Each part holds a [`Part`] and writes to it; the board shows all of them to `moonward status`,
 //! to the store (as series of the agent about itself) and to the notification of systemd.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -124,9 +125,19 @@ pub struct Part {
     samples: AtomicU64,
     last_nanoseconds: AtomicU64,
     total_nanoseconds: AtomicU64,
+    details: Mutex<BTreeMap<&'static str, u64>>,
 }
 
+/// The detail that tells the memory of a part, in bytes.
+pub const MEMORY_BYTES: &str = "memory_bytes";
+
+/// The detail that tells how often a part was started again after a failure.
+pub const RESTARTS: &str = "restarts";
+
 impl Part {
+    /// The most details that one part has; what is beyond is left out.
+    pub const DETAILS_MAX: usize = 16;
+
     fn new(room: Room, name: &str, verdict: Verdict) -> Self {
         Self {
             room,
@@ -137,6 +148,7 @@ impl Part {
             samples: AtomicU64::default(),
             last_nanoseconds: AtomicU64::default(),
             total_nanoseconds: AtomicU64::default(),
+            details: Mutex::default(),
         }
     }
 
@@ -201,6 +213,15 @@ impl Part {
         self.errors.fetch_add(errors, Ordering::Relaxed);
     }
 
+    /// Says a number that only parts of this kind have, such as [`MEMORY_BYTES`]; the name ends in
+    /// the number's unit where it has one. A later number of the same name replaces it.
+    pub fn detail(&self, name: &'static str, number: u64) {
+        let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        if details.len() < Self::DETAILS_MAX || details.contains_key(name) {
+            details.insert(name, number);
+        }
+    }
+
     /// The page as it stands.
     pub fn status(&self) -> PartStatus {
         let verdict = self.verdict();
@@ -214,6 +235,11 @@ impl Part {
             samples: self.samples.load(Ordering::Relaxed),
             last_seconds: seconds(&self.last_nanoseconds),
             total_seconds: seconds(&self.total_nanoseconds),
+            details: self
+                .details
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 }
@@ -243,6 +269,9 @@ pub struct PartStatus {
     pub last_seconds: f64,
     /// Seconds that all runs took together.
     pub total_seconds: f64,
+    /// Numbers that only parts of this kind have, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<&'static str, u64>,
 }
 
 /// All parts of the agent.
@@ -360,5 +389,23 @@ mod tests {
         let second = board.part(Room::Door, "zabbix", Verdict::Active);
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(first.verdict(), Verdict::Active);
+    }
+
+    #[test]
+    fn details_are_replaced_and_bounded() {
+        const NAMES: [&str; 17] = [
+            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
+        ];
+        let board = StatusBoard::new();
+        let part = board.part(Room::Plugin, "cpu", Verdict::Active);
+        let json = serde_json::to_string(&part.status()).unwrap();
+        assert!(!json.contains("details"), "{json}");
+        for name in NAMES {
+            part.detail(name, 1);
+        }
+        part.detail("a", 2);
+        let details = part.status().details;
+        assert_eq!((details.len(), details["a"]), (Part::DETAILS_MAX, 2));
+        assert!(!details.contains_key("q"));
     }
 }
