@@ -98,6 +98,21 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// The sums of a part that keeps them itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// How often it has run.
+    pub runs: u64,
+    /// How often something went wrong.
+    pub errors: u64,
+    /// How many samples it gave.
+    pub samples: u64,
+    /// How long the last run took.
+    pub last: Duration,
+    /// How long it worked, all together.
+    pub total: Duration,
+}
+
 /// One part's own page on the board. Cheap to write to: one lock for the verdict, atomics for the
 /// rest.
 #[derive(Debug)]
@@ -171,6 +186,19 @@ impl Part {
         self.last_nanoseconds.store(nanoseconds, Ordering::Relaxed);
         self.total_nanoseconds
             .fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// Takes over what the part itself keeps: all sums, and how long the last run took.
+    pub fn is_at(&self, sums: Sums) {
+        let nanoseconds =
+            |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.runs.store(sums.runs, Ordering::Relaxed);
+        self.errors.store(sums.errors, Ordering::Relaxed);
+        self.samples.store(sums.samples, Ordering::Relaxed);
+        self.last_nanoseconds
+            .store(nanoseconds(sums.last), Ordering::Relaxed);
+        self.total_nanoseconds
+            .store(nanoseconds(sums.total), Ordering::Relaxed);
     }
 
     /// Takes over sums that the part itself keeps: answers given, requests that went wrong.
@@ -285,6 +313,13 @@ impl StatusBoard {
         known.unwrap_or_else(|| self.part(room, name, Verdict::Starting))
     }
 
+    /// Takes a page off the board, as when a plugin's file is deleted. Whoever holds the part may
+    /// write to it still; nobody sees it.
+    pub fn remove(&self, room: Room, name: &str) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.room != room || part.name != name);
+    }
+
     /// Every part, by room and name.
     pub fn statuses(&self) -> Vec<PartStatus> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -325,6 +360,26 @@ mod tests {
         );
         assert!((statuses[1].last_seconds - 0.002).abs() < 1e-9);
         assert_eq!(board.count("active"), 1);
+    }
+
+    #[test]
+    fn a_page_goes_with_its_part() {
+        let board = StatusBoard::new();
+        let part = board.part(Room::Plugin, "cpu", Verdict::Active);
+        board.part(Room::Collector, "cpu", Verdict::Active);
+        let sums = Sums {
+            runs: 3,
+            errors: 1,
+            samples: 7,
+            last: Duration::from_millis(2),
+            total: Duration::from_millis(5),
+        };
+        part.is_at(sums);
+        let status = part.status();
+        assert_eq!((status.runs, status.errors, status.samples), (3, 1, 7));
+        board.remove(Room::Plugin, "cpu");
+        let left = board.statuses();
+        assert_eq!((left.len(), left[0].room), (1, Room::Collector));
     }
 
     #[test]
