@@ -1,0 +1,95 @@
+//! What the library works with: the services that all scripts share, and what is one script's own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mlua::{Lua, MultiValue};
+use tokio::runtime::Handle;
+
+use super::api::Failure;
+use super::budget::Budget;
+use super::speed::Speeds;
+use super::wait::{Wait, answer};
+use crate::collect::Root;
+use crate::store::Store;
+
+/// What all scripts of a host share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// Where values go to and come from.
+    pub(crate) store: Store,
+    /// The kernel's files.
+    pub(crate) root: Root,
+    /// The last samples of `metrics.set_speed` and `metrics.set_counter_speed`.
+    pub(crate) speeds: Speeds,
+    /// The runtime that waits.
+    pub(crate) runtime: Handle,
+    /// Whether this is the service, and not a script that a person runs.
+    pub(crate) is_service: bool,
+    /// Where `require` looks, in order: directories.
+    pub(crate) modules: Vec<PathBuf>,
+}
+
+/// What is one script's own.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What all scripts share.
+    pub(crate) services: Arc<Services>,
+    /// The script's name: its file's without `.lua`.
+    pub(crate) name: String,
+    /// What its values are put as: `plugin:NAME`.
+    pub(crate) source: String,
+    /// The account of its turn.
+    pub(crate) budget: Arc<Budget>,
+    pending: Pending,
+}
+
+#[derive(Default)]
+struct Pending(Mutex<Option<Wait>>);
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Pending")
+    }
+}
+
+impl Context {
+    pub(super) fn new(services: Arc<Services>, name: &str, budget: Arc<Budget>) -> Self {
+        Self {
+            services,
+            name: name.to_owned(),
+            source: format!("plugin:{name}"),
+            budget,
+            pending: Pending::default(),
+        }
+    }
+
+    /// Leaves what the script waits for; it is about to yield.
+    pub(super) fn leave(&self, wait: Wait) {
+        *self
+            .pending
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(wait);
+    }
+
+    /// Takes what the script waits for.
+    pub(super) fn take(&self) -> Option<Wait> {
+        self.pending
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Waits on this thread, where the script cannot yield: in a comparison of `table.sort`.
+    pub(super) fn block(&self, lua: &Lua) -> mlua::Result<MultiValue> {
+        match self.take() {
+            Some(wait) => self.services.runtime.block_on(wait)(lua),
+            None => answer(
+                lua,
+                Err::<(), _>(Failure::raise("there is nothing to wait for")),
+            ),
+        }
+    }
+}
