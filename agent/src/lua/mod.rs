@@ -26,6 +26,7 @@ mod session;
 mod show;
 mod source;
 mod speed;
+pub mod sql;
 mod state;
 mod wait;
 
