@@ -96,7 +96,7 @@ fn start_databases(guest: &mut Guest) -> Result<()> {
         "systemd-run --quiet --collect --unit=workshop-pgbouncer -p User=postgres \
          pgbouncer /etc/workshop-pgbouncer.ini",
     )?;
-    guest.until(60, &format!("{} -c 'select 1'", THROUGH_PGBOUNCER))
+    guest.until(60, &format!("{THROUGH_PGBOUNCER} -c 'select 1'"))
 }
 
 const THROUGH_PGBOUNCER: &str = "psql -qtA -h 127.0.0.1 -p 6432 -U postgres postgres";
@@ -104,7 +104,7 @@ const THROUGH_PGBOUNCER: &str = "psql -qtA -h 127.0.0.1 -p 6432 -U postgres post
 fn try_all(guest: &mut Guest) -> Result<()> {
     let mut configuration = String::new();
     for plugin in HASTY {
-        configuration.push_str(&format!("[plugin.{plugin}.options]\ninterval = 3\n"));
+        configuration.extend(["[plugin.", plugin, ".options]\ninterval = 3\n"]);
     }
     guest.push(CONFIGURATION, 0o644, configuration.as_bytes())?;
     guest.must("systemctl start moonward-runner.socket; systemctl restart moonward.service")?;
@@ -155,9 +155,8 @@ fn read_all(guest: &mut Guest, keys: &[String]) -> Result<BTreeMap<String, Strin
         script.push_str(THROUGH_PGBOUNCER);
         script.push_str(" -c 'select count(*) from work'; } >/dev/null\n");
         for key in keys.iter().filter(|key| !values.contains_key(*key)) {
-            script.push_str(&format!(
-                "printf '%s\\t%s\\n' '{key}' \"$(zabbix_get -s 127.0.0.1 -p {PORT} -t 20 -k '{key}' 2>&1 | head -1)\"\n"
-            ));
+            let ask = format!("zabbix_get -s 127.0.0.1 -p {PORT} -t 20 -k '{key}' 2>&1 | head -1");
+            script.extend(["printf '%s\\t%s\\n' '", key, "' \"$(", &ask, ")\"\n"]);
         }
         guest.push("/tmp/stock.sh", 0o755, script.as_bytes())?;
         last = guest.must("sh /tmp/stock.sh")?;
