@@ -23,8 +23,9 @@ pub use load::ConfigPaths;
 pub use parse::Source;
 pub use problem::{Problem, Problems};
 pub use types::{
-    AgentConfig, CollectConfig, CollectorConfig, Config, ControlConfig, FilesystemConfig, LogLevel,
-    ProbeConfig, StateConfig, StoreConfig, UnitConfig, ZabbixConfig, ZaluaConfig,
+    AgentConfig, CollectConfig, CollectorConfig, Config, ControlConfig, FilesystemConfig,
+    HttpConfig, LogLevel, ProbeConfig, StateConfig, StoreConfig, UnitConfig, ZabbixConfig,
+    ZaluaConfig,
 };
 
 #[cfg(test)]
