@@ -198,12 +198,12 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
         .must("ls /var/lib/postgresql/15/main/pg_wal | grep -c '^[0-9A-F]*$'")?
         .parse()?;
     ensure!(
-        number("postgres.wal.count")? == files,
+        (number("postgres.wal.count")? - files).abs() < 1.5,
         "there are {files} files of the log"
     );
     let processors: f64 = guest.must("nproc")?.parse()?;
     ensure!(
-        number("system.cpu.count")? == processors,
+        (number("system.cpu.count")? - processors).abs() < 0.5,
         "nproc says {processors}"
     );
     let total: f64 = [
@@ -226,7 +226,10 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
             .get(discovery)
             .with_context(|| format!("no {discovery}"))?;
         let document: serde_json::Value = serde_json::from_str(text)?;
-        let entries = document["data"].as_array().map_or(0, Vec::len);
+        let entries = document
+            .get("data")
+            .and_then(serde_json::Value::as_array)
+            .map_or(0, Vec::len);
         ensure!(entries > 0, "{discovery} is {text}");
     }
     ensure!(
