@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -114,6 +114,7 @@ impl Host {
             store: options.store,
             root: options.root,
             speeds: Speeds::default(),
+            filesystems: Mutex::default(),
             runtime: options.runtime,
             is_service: options.is_service,
             publish: options.publish,

@@ -9,6 +9,7 @@ pub(super) mod every;
 pub(super) mod metrics;
 mod module;
 mod plugin;
+mod procfs;
 mod time;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("metrics", &["metric"], metrics::open),
     ("plugin", &[], plugin::open),
+    ("procfs", &[], procfs::open),
     ("time", &[], time::open),
 ];
 
