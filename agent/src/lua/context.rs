@@ -8,6 +8,8 @@ use tokio::runtime::Handle;
 
 use super::api::Failure;
 use super::budget::Budget;
+use super::log_file::LogFile;
+use super::quota::Quota;
 use super::speed::Speeds;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
@@ -28,7 +30,15 @@ pub(crate) struct Services {
     pub(crate) is_service: bool,
     /// Where `require` looks, in order: directories.
     pub(crate) modules: Vec<PathBuf>,
+    /// The file for `log.info` and `log.error`, where there is one.
+    pub(crate) log: Option<LogFile>,
 }
+
+/// The most files and connections that one script may have open through the library.
+const HANDLES_MAX: usize = 128;
+
+/// What the compiled expressions of one script may take, in bytes.
+const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
 
 /// What is one script's own.
 #[derive(Debug)]
@@ -41,6 +51,10 @@ pub(crate) struct Context {
     pub(crate) source: String,
     /// The account of its turn.
     pub(crate) budget: Arc<Budget>,
+    /// Files and connections of its objects.
+    pub(crate) handles: Arc<Quota>,
+    /// Memory of its compiled expressions, in bytes.
+    pub(crate) expressions: Arc<Quota>,
     pending: Pending,
 }
 
@@ -60,6 +74,8 @@ impl Context {
             name: name.to_owned(),
             source: format!("plugin:{name}"),
             budget,
+            handles: Quota::new(HANDLES_MAX),
+            expressions: Quota::new(EXPRESSIONS_MAX),
             pending: Pending::default(),
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::budget::Budget;
 use super::context::{Context, Services};
 use super::drive::{Driver, Observer};
+use super::log_file::LogFile;
 use super::pool::Pool;
 use super::source::read;
 use super::speed::Speeds;
@@ -34,6 +35,9 @@ pub struct HostOptions {
     pub is_service: bool,
     /// Where `require` looks, in order: directories.
     pub modules: Vec<PathBuf>,
+    /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
+    /// standard error where this is not the service.
+    pub log: Option<PathBuf>,
 }
 
 /// A script to run, and what it may use.
@@ -114,6 +118,7 @@ impl Host {
             runtime: options.runtime,
             is_service: options.is_service,
             modules: options.modules,
+            log: options.log.map(LogFile::new),
         };
         Self {
             services: Arc::new(services),
