@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{Function, MultiValue};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use super::api::every::{ENTRIES, Entry};
@@ -21,6 +21,8 @@ pub(super) struct Driver {
     pub(super) state: Arc<State>,
     /// True when the script is to end.
     pub(super) stop: watch::Receiver<bool>,
+    /// Is notified when what is to run every so often shall run now.
+    pub(super) hurry: Arc<Notify>,
     /// What one run of a function of `plugin.every` may take, waiting included.
     pub(super) deadline: Duration,
     /// Is told of every turn and every run.
@@ -108,6 +110,7 @@ impl Driver {
                 biased;
                 () = told(&mut self.stop) => return Err(self.state.fault(Fault::Stopped)),
                 () = tokio::time::sleep_until(at) => {}
+                () = self.hurry.notified() => {}
             }
             let begun = Instant::now();
             let deadline = self.deadline;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::budget::Budget;
-use super::context::{Context, Services};
+use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
 use super::log_file::LogFile;
 use super::pool::Pool;
@@ -33,6 +33,8 @@ pub struct HostOptions {
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
     pub is_service: bool,
+    /// Who else is to hear of every value that a script puts.
+    pub publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub modules: Vec<PathBuf>,
     /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
@@ -74,6 +76,7 @@ pub struct Host {
 pub struct Run {
     shared: Arc<Shared>,
     stop: Arc<watch::Sender<bool>>,
+    hurry: Arc<Notify>,
     ending: watch::Receiver<Option<Ending>>,
 }
 
@@ -117,6 +120,7 @@ impl Host {
             speeds: Speeds::default(),
             runtime: options.runtime,
             is_service: options.is_service,
+            publish: options.publish,
             modules: options.modules,
             log: options.log.map(LogFile::new),
         };
@@ -124,6 +128,11 @@ impl Host {
             services: Arc::new(services),
             pool: Pool::new(),
         }
+    }
+
+    /// What is shared by everything that runs here.
+    pub(super) fn parts(&self) -> (Arc<Services>, Pool) {
+        (Arc::clone(&self.services), self.pool.clone())
     }
 
     #[cfg(test)]
@@ -151,8 +160,10 @@ impl Host {
         let context = Context::new(Arc::clone(&self.services), &shared.script.name, budget);
         let pool = self.pool.clone();
         let observer = Arc::clone(&shared);
+        let hurry = Arc::new(Notify::new());
+        let wake = Arc::clone(&hurry);
         self.services.runtime.spawn(async move {
-            let ending = match run(pool, Arc::new(context), observer, stopped).await {
+            let ending = match run(pool, Arc::new(context), observer, stopped, wake).await {
                 Ok(()) => Ending::Returned,
                 Err(error) => Ending::Failed(error),
             };
@@ -162,6 +173,7 @@ impl Host {
         Run {
             shared,
             stop: Arc::new(stop),
+            hurry,
             ending,
         }
     }
@@ -172,6 +184,7 @@ async fn run(
     context: Arc<Context>,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
+    hurry: Arc<Notify>,
 ) -> Result<(), ScriptError> {
     let (path, name) = (
         shared.script.path.clone(),
@@ -195,6 +208,7 @@ async fn run(
         pool: pool.clone(),
         state: Arc::clone(&state),
         stop,
+        hurry,
         deadline: shared.script.deadline,
         observer: Arc::clone(&shared) as Arc<dyn Observer>,
     };
@@ -227,6 +241,11 @@ impl Run {
     pub fn stop(&self) {
         self.shared.budget.stop();
         self.stop.send_replace(true);
+    }
+
+    /// Has the function of `plugin.every` that is due next run now.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// How it ended; none while it runs.

@@ -23,15 +23,19 @@ mod log_file;
 mod pool;
 mod quota;
 mod runtime;
+mod session;
+mod show;
 mod source;
 mod speed;
 mod state;
 mod wait;
 
 pub use budget::Limits;
+pub use context::Publish;
 pub use fault::{Fault, ScriptError};
 pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
 pub use runtime::RuntimeThread;
+pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod machine;
 mod probes_attached;
 mod sandbox_truth;
 mod series;
+mod stock_plugins;
 mod tcp_truth;
 mod zabbix_get;
 mod zabbix_user_parameters;
@@ -51,6 +52,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &counters_survive::SCENARIO,
     &zabbix_get::SCENARIO,
     &zabbix_user_parameters::SCENARIO,
+    &stock_plugins::SCENARIO,
     &degrade_missing_btf::SCENARIO,
     &degrade_missing_capability::SCENARIO,
     &degrade_read_only_state::SCENARIO,
