@@ -84,6 +84,7 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
         runtime: runtime.handle().clone(),
         is_service: false,
         publish: None,
+        log: None,
         modules: Vec::new(),
     });
     let run = host.start(Script {

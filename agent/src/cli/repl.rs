@@ -89,6 +89,7 @@ impl Prompt {
             runtime: runtime.handle().clone(),
             is_service: false,
             publish: Some(publisher(&reach)),
+            log: None,
             modules: Vec::new(),
         });
         let (session, interrupt) = host

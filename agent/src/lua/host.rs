@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use super::budget::Budget;
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
+use super::log_file::LogFile;
 use super::pool::Pool;
 use super::source::read;
 use super::speed::Speeds;
@@ -36,6 +37,9 @@ pub struct HostOptions {
     pub publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub modules: Vec<PathBuf>,
+    /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
+    /// standard error where this is not the service.
+    pub log: Option<PathBuf>,
 }
 
 /// A script to run, and what it may use.
@@ -119,6 +123,7 @@ impl Host {
             is_service: options.is_service,
             publish: options.publish,
             modules: options.modules,
+            log: options.log.map(LogFile::new),
         };
         Self {
             services: Arc::new(services),
