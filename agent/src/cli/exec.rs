@@ -83,6 +83,7 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
         root: Root::machine(),
         runtime: runtime.handle().clone(),
         is_service: false,
+        publish: None,
         modules: Vec::new(),
     });
     let run = host.start(Script {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mlua::{Lua, MultiValue};
 use tokio::runtime::Handle;
@@ -11,7 +12,21 @@ use super::budget::Budget;
 use super::speed::Speeds;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
+use crate::model::{Series, Unit, Value};
 use crate::store::Store;
+
+/// Hears of a value that a script puts: the series, its unit, the value and how long it holds. An
+/// error is raised in the script.
+#[derive(Clone)]
+pub struct Publish(
+    pub Arc<dyn Fn(&Series, Unit, &Value, Duration) -> Result<(), String> + Send + Sync>,
+);
+
+impl std::fmt::Debug for Publish {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Publish")
+    }
+}
 
 /// What all scripts of a host share.
 #[derive(Debug)]
@@ -26,6 +41,8 @@ pub(crate) struct Services {
     pub(crate) runtime: Handle,
     /// Whether this is the service, and not a script that a person runs.
     pub(crate) is_service: bool,
+    /// Who else is to hear of every value that is put.
+    pub(crate) publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub(crate) modules: Vec<PathBuf>,
 }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::budget::Budget;
-use super::context::{Context, Services};
+use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
 use super::pool::Pool;
 use super::source::read;
@@ -32,6 +32,8 @@ pub struct HostOptions {
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
     pub is_service: bool,
+    /// Who else is to hear of every value that a script puts.
+    pub publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub modules: Vec<PathBuf>,
 }
@@ -114,12 +116,18 @@ impl Host {
             speeds: Speeds::default(),
             runtime: options.runtime,
             is_service: options.is_service,
+            publish: options.publish,
             modules: options.modules,
         };
         Self {
             services: Arc::new(services),
             pool: Pool::new(),
         }
+    }
+
+    /// What is shared by everything that runs here.
+    pub(super) fn parts(&self) -> (Arc<Services>, Pool) {
+        (Arc::clone(&self.services), self.pool.clone())
     }
 
     #[cfg(test)]

@@ -19,8 +19,11 @@ mod documentation;
 mod drive;
 mod fault;
 mod host;
+mod library;
 mod pool;
 mod runtime;
+mod session;
+mod show;
 mod source;
 mod speed;
 pub mod sql;
@@ -28,9 +31,12 @@ mod state;
 mod wait;
 
 pub use budget::Limits;
+pub use context::Publish;
 pub use fault::{Fault, ScriptError};
 pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
+pub use library::Library;
 pub use runtime::RuntimeThread;
+pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;
 
 #[cfg(test)]

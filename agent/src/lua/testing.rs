@@ -44,6 +44,7 @@ impl Stage {
             root,
             runtime: runtime.handle().clone(),
             is_service: true,
+            publish: None,
             modules: vec![directory.path().to_owned()],
         });
         Self {
