@@ -42,6 +42,21 @@ pub struct HostOptions {
     pub log: Option<PathBuf>,
 }
 
+impl HostOptions {
+    /// A host for what a person runs: the machine's files, no modules, no log of its own.
+    pub fn new(store: Store, runtime: Handle) -> Self {
+        Self {
+            store,
+            root: Root::machine(),
+            runtime,
+            is_service: false,
+            publish: None,
+            modules: Vec::new(),
+            log: None,
+        }
+    }
+}
+
 /// A script to run, and what it may use.
 #[derive(Clone, Debug)]
 pub struct Script {

@@ -11,8 +11,8 @@ pub(super) mod metrics;
 mod module;
 mod mysql;
 mod plugin;
-mod procfs;
 mod postgres;
+mod procfs;
 mod sqlite;
 mod time;
 
