@@ -10,6 +10,7 @@ mod deadline;
 mod debug;
 mod exec;
 mod fault;
+pub mod pattern;
 mod state;
 
 pub use exec::{ExecError, SCRIPT_MAX, run_file};
