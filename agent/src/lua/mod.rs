@@ -10,6 +10,7 @@ mod deadline;
 mod debug;
 mod exec;
 mod fault;
+pub mod go;
 pub mod pattern;
 mod state;
 
