@@ -9,6 +9,7 @@ mod client;
 mod cost;
 mod report;
 mod round;
+mod scrape;
 mod store;
 mod zabbix;
 
@@ -44,6 +45,11 @@ const ALL: &[Subject] = &[
         name: "round",
         what: "a collection round against prometheus-node-exporter and collectd",
         run: round::run,
+    },
+    Subject {
+        name: "scrape",
+        what: "/metrics against prometheus-node-exporter",
+        run: scrape::run,
     },
     Subject {
         name: "bpf",

@@ -15,6 +15,7 @@ mod exposure;
 mod install_and_start;
 mod machine;
 mod probes_attached;
+mod prometheus;
 mod sandbox_truth;
 mod series;
 mod tcp_truth;
@@ -51,6 +52,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &counters_survive::SCENARIO,
     &zabbix_get::SCENARIO,
     &zabbix_user_parameters::SCENARIO,
+    &prometheus::SCENARIO,
     &degrade_missing_btf::SCENARIO,
     &degrade_missing_capability::SCENARIO,
     &degrade_read_only_state::SCENARIO,
