@@ -18,5 +18,6 @@ mod state;
 pub mod supervisor;
 mod tasks;
 pub mod watchdog;
+mod zalua_storage;
 
 pub use run::{RunOptions, run};

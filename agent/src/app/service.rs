@@ -14,6 +14,7 @@ use super::run::{Prepared, RunOptions};
 use super::signals::{Signals, Wish};
 use super::state::State;
 use super::supervisor::Supervisor;
+use super::zalua_storage::ZaluaStorage;
 use super::{plan, reload, tasks};
 use crate::cli::exit;
 use crate::collect::schedule::Running;
@@ -63,6 +64,7 @@ pub(super) struct Service {
     /// How often what the Zabbix doors answer from looks at what there is to discover.
     pub(super) zabbix_looks: watch::Sender<Duration>,
     pub(super) state: State,
+    pub(super) zalua_storage: Option<ZaluaStorage>,
     signals: Signals,
     supervisor: Supervisor,
     /// The files of the sockets that were bound here; they go at the end.
@@ -122,6 +124,10 @@ impl Service {
         if config.store.snapshot {
             state.restore(&store);
         }
+        let zalua_storage = ZaluaStorage::new(&config.zalua, &board);
+        if let Some(storage) = &zalua_storage {
+            storage.restore(&store);
+        }
         let mut service = Self {
             started: store.clock().now(),
             control_path: control_path.unwrap_or_default(),
@@ -131,6 +137,7 @@ impl Service {
             snapshots: watch::Sender::new(plan::snapshots(&config.store)),
             zabbix_looks: watch::Sender::new(plan::zabbix_looks(&config.collect)),
             state,
+            zalua_storage,
             signals,
             supervisor: Supervisor::default(),
             options,
@@ -273,6 +280,10 @@ impl Service {
             // A busy disk is no reason to lose it to TimeoutStopSec=.
             self.notifier.extend_timeout(SNAPSHOT_TIME);
             self.state.save(&self.store);
+        }
+        if let Some(storage) = &self.zalua_storage {
+            self.notifier.extend_timeout(SNAPSHOT_TIME);
+            storage.save(&self.store);
         }
         tracing::info!("ended");
         self.log

@@ -11,6 +11,7 @@ use super::notify;
 use super::service::Service;
 use super::supervisor::Shutdown;
 use super::watchdog::{Alive, Supervised, Watchdog};
+use super::zalua_storage;
 use crate::model::Batch;
 use crate::serve::control::{self, AppCommand};
 use crate::serve::zalua;
@@ -45,6 +46,7 @@ pub(super) fn spawn(
     watch_units(service);
     keep_house(service);
     save_snapshots(service);
+    save_zalua_storage(service);
     refresh_zabbix(service);
     watch_zabbix(service);
     watch_http(service);
@@ -209,6 +211,30 @@ fn save_snapshots(service: &mut Service) {
                     }
                     let (state, store) = (state.clone(), store.clone());
                     let saved = tokio::task::spawn_blocking(move || state.save(&store));
+                    saved.await.map_err(|error| error.to_string())?;
+                }
+            }
+        });
+}
+
+/// Writes ZaLua's storage file; the last time is at the end of the service.
+fn save_zalua_storage(service: &mut Service) {
+    let Some(storage) = service.zalua_storage.clone() else {
+        return;
+    };
+    let store = service.store.clone();
+    service
+        .supervisor()
+        .spawn("zalua-storage", None, move |mut shutdown| {
+            let (storage, store) = (storage.clone(), store.clone());
+            async move {
+                loop {
+                    tokio::select! {
+                        () = tokio::time::sleep(zalua_storage::PERIOD) => {}
+                        () = shutdown.wait() => return Ok(()),
+                    }
+                    let (storage, store) = (storage.clone(), store.clone());
+                    let saved = tokio::task::spawn_blocking(move || storage.save(&store));
                     saved.await.map_err(|error| error.to_string())?;
                 }
             }

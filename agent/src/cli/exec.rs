@@ -2,14 +2,17 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::lua::{ExecError, Limits, State, run_file};
+use crate::collect::Root;
+use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
+use crate::store::{Store, StoreLimits};
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -30,9 +33,6 @@ Options
 ",
     options: &["zalua"],
 };
-
-/// Enough for any script that ran under ZaLua; a runaway one still leaves the machine alone.
-const MEMORY: usize = 256 * 1_048_576;
 
 /// Runs the verb.
 pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
@@ -65,46 +65,46 @@ struct Message {
     further: String,
 }
 
-impl Message {
-    fn new(error: &dyn std::error::Error) -> Self {
-        let mut short = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            short.extend([": ", &error.to_string()]);
-            source = error.source();
-        }
-        let further = String::new();
-        Self { short, further }
-    }
-}
-
 /// Runs the file; gives the exit status and what is to be said.
 fn execute(file: &Path) -> (u8, Option<Message>) {
-    let limits = Limits {
-        memory: MEMORY,
-        time: None,
-    };
-    let state = match State::new(Clock::System, limits) {
-        Ok(state) => state,
-        Err(error) => return (exit::SOFTWARE, Some(Message::new(&error))),
-    };
-    let result = run_file(&state, file);
-    let flushed = state.flush();
-    match (result, flushed) {
-        (Err(ExecError::Script(error)), _) => {
-            let mut message = Message::new(&error);
-            if let Some(traceback) = error.traceback {
-                message.further = format!("\nstack traceback:\n{traceback}");
-            }
-            (exit::NOTHING, Some(message))
+    let said = |status, short: String, further| (status, Some(Message { short, further }));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let short = format!("the runtime cannot be started: {error}");
+            return said(exit::SOFTWARE, short, String::new());
         }
-        (Err(error), _) => (exit::INPUT_OUTPUT, Some(Message::new(&error))),
-        // Whoever has read enough and closes the pipe is no error.
-        (Ok(()), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let short = format!("cannot write to the standard output: {error}");
-            let further = String::new();
-            (exit::INPUT_OUTPUT, Some(Message { short, further }))
+    };
+    let host = Host::new(HostOptions {
+        store: Store::new(Clock::System, StoreLimits::default()),
+        root: Root::machine(),
+        runtime: runtime.handle().clone(),
+        is_service: false,
+        publish: None,
+        log: None,
+        modules: Vec::new(),
+    });
+    let run = host.start(Script {
+        name: script_name(file),
+        path: file.to_owned(),
+        limits: Limits::BY_HAND,
+        deadline: Duration::MAX,
+    });
+    match runtime.block_on(run.ended()) {
+        Ending::Returned => (exit::OK, None),
+        Ending::Failed(error) => {
+            let status = match error.fault {
+                Fault::Unreadable(_) | Fault::Host(_) => exit::INPUT_OUTPUT,
+                _ => exit::NOTHING,
+            };
+            let traceback = error
+                .traceback
+                .as_deref()
+                .map(|trace| format!("\nstack traceback:\n{trace}"));
+            said(status, error.to_string(), traceback.unwrap_or_default())
         }
-        (Ok(()), _) => (exit::OK, None),
     }
 }

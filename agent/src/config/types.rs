@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::plugin::PluginConfig;
 use crate::collect::filesystem::{IGNORED_MOUNTPOINTS, IGNORED_TYPES};
 use crate::store::StoreLimits;
 
@@ -25,6 +26,10 @@ pub struct Config {
     pub zabbix: ZabbixConfig,
     /// `[zalua]`
     pub zalua: ZaluaConfig,
+    /// `[plugin]` and `[plugin.NAME]`
+    pub plugin: PluginConfig,
+    /// `[runner]`
+    pub runner: RunnerConfig,
     /// `[http]`
     pub http: HttpConfig,
     /// `[state]`
@@ -237,10 +242,27 @@ pub struct ZabbixConfig {
     pub metadata: String,
 }
 
-/// `[zalua]`: the socket of ZaLua's command line.
+/// `[zalua]`: what ZaLua had at fixed places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZaluaConfig {
-    /// Where it is; ZaLua has it at `/tmp/zalua-mon.sock`. Default: off.
+    /// The socket of its command line; ZaLua has it at `/tmp/zalua-mon.sock`. Default: off.
+    pub socket: Option<PathBuf>,
+    /// Its first script, which is run as it is; ZaLua has it at `/etc/zalua/init.lua`. Default:
+    /// off.
+    pub init: Option<PathBuf>,
+    /// Its file of values, read at start and written every minute; ZaLua has it at
+    /// `/tmp/zalua-storage.json`. Default: off.
+    pub storage: Option<PathBuf>,
+    /// The file for what plugins log; ZaLua has it at `/var/log/zabbix/zalua.log`. Default: off,
+    /// which is the journal.
+    pub log: Option<PathBuf>,
+}
+
+/// `[runner]`: the process that may execute programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// Its socket; off means that nothing is executed. Default: `runner.sock` in the runtime
+    /// directory (`/run/moonward`).
     pub socket: Option<PathBuf>,
 }
 
@@ -315,6 +337,10 @@ impl Config {
                 metadata: String::new(),
             },
             zalua: ZaluaConfig::default(),
+            plugin: PluginConfig::default(),
+            runner: RunnerConfig {
+                socket: Some(environment.runner_socket()),
+            },
             http: HttpConfig::default(),
             state: StateConfig {
                 directory: environment.state_directory(),

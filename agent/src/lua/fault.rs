@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::budget::Verdict;
+
 /// Where the engine begins a traceback inside a message.
 const TRACEBACK: &str = "\nstack traceback:\n";
 
@@ -17,9 +19,24 @@ pub enum Fault {
     /// It wanted more memory than it may have, in bytes.
     #[error("not enough memory (the limit is {} MiB)", .0 / 1_048_576)]
     Memory(usize),
-    /// It ran longer than it may.
-    #[error("stopped, it ran longer than {} s", .0.as_secs_f64())]
+    /// One turn took longer than it may.
+    #[error("stopped, it ran longer than {} s without a pause", .0.as_secs_f64())]
     Time(Duration),
+    /// One turn took more instructions than it may.
+    #[error("stopped, it ran more than {0} instructions without a pause")]
+    Instructions(u64),
+    /// One run of a function of `plugin.every`, with all its waiting, took longer than it may.
+    #[error("stopped, one run took longer than {} s", .0.as_secs_f64())]
+    Deadline(Duration),
+    /// Somebody had it end.
+    #[error("plugin was stopped")]
+    Stopped,
+    /// Its file cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The host could not go on with it.
+    #[error("{0}")]
+    Host(String),
 }
 
 /// A script that failed, and where.
@@ -41,6 +58,8 @@ impl std::error::Error for ScriptError {}
 impl std::fmt::Display for ScriptError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.line {
+            // The message has the path.
+            _ if matches!(self.fault, Fault::Unreadable(_)) => self.fault.fmt(out),
             Some(line) => write!(out, "{}:{line}: {}", self.script, self.fault),
             None => write!(out, "{}: {}", self.script, self.fault),
         }
@@ -76,15 +95,28 @@ impl ScriptError {
         }
     }
 
-    /// A script that was stopped at `place` (`FILE:LINE:`) when `limit` had passed.
-    pub(super) fn too_long(script: &str, short: &str, place: &str, limit: Duration) -> Self {
+    /// A script that was ended.
+    pub(super) fn ended(script: &str, short: &str, verdict: &Verdict) -> Self {
+        Self {
+            line: located(&verdict.place, short).map(|(line, _)| line),
+            ..Self::of(script, verdict.fault.clone())
+        }
+    }
+
+    /// A fault that has no place in the script.
+    pub(super) fn of(script: &str, fault: Fault) -> Self {
         Self {
             script: script.to_owned(),
-            line: located(place, short).map(|(line, _)| line),
-            fault: Fault::Time(limit),
+            line: None,
+            fault,
             traceback: None,
         }
     }
+}
+
+/// The innermost message of an error, without its traceback.
+pub(super) fn message(error: &mlua::Error) -> String {
+    unwrapped(error).0
 }
 
 /// The innermost message, and the traceback that came beside it.

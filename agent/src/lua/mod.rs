@@ -1,20 +1,47 @@
-//! The room of Lua: an engine for scripts.
+//! The room of Lua: the host of plugins and scripts.
 //!
 //! LuaJIT with its compiler off: the dialect of Lua 5.1, interruptible everywhere but inside a
-//! blocking call or one pattern match, and no memory that is both writable and executable. A state
-//! is made when a script is to be run and never otherwise, so a service without scripts pays
-//! nothing. A script must never be able to end or corrupt the process it runs in, `os.exit` of a
+//! blocking call, and no memory that is both writable and executable. Every script has a state of
+//! its own, made when it is to run and never otherwise, so a service without scripts pays nothing.
+//!
+//! A script runs in *turns*: a turn is the running of Lua between two pauses. [`pool`] has the
+//! threads that turns run on; what a script waits for is a future on the runtime ([`wait`]), and
+//! [`drive`] leads it from turn to turn. [`budget`] ends a turn that uses too much. [`api`] is the
+//! library. A script must never be able to end or corrupt the process it runs in, `os.exit` of a
 //! script run by hand aside.
 
-mod deadline;
+mod api;
+mod budget;
+mod context;
 mod debug;
-mod exec;
+#[cfg(test)]
+mod documentation;
+mod drive;
 mod fault;
+mod host;
+mod library;
+mod log_file;
+mod pool;
+mod quota;
+mod runtime;
+mod session;
+mod show;
+mod source;
+mod speed;
+pub mod sql;
 mod state;
+mod wait;
 
-pub use exec::{ExecError, SCRIPT_MAX, run_file};
+pub use budget::Limits;
+pub use context::Publish;
 pub use fault::{Fault, ScriptError};
-pub use state::{Limits, State, StateError};
+pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
+pub use library::Library;
+pub use runtime::RuntimeThread;
+pub use session::{Interrupt, Session, SessionError};
+pub use source::SCRIPT_MAX;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,113 +1,185 @@
-//! One Lua state with its limits.
+//! One Lua state with its limits and its library.
 //!
-//! What is in it: base with coroutine, package, table, io, os, string, math, bit, and the part of
-//! debug that only looks. `restrict.lua` says what was taken away and why. C modules cannot be
-//! loaded.
+//! What is in it: base with coroutine, package, table, io, os, string, math, bit, the part of debug
+//! that only looks, and the modules of [`super::api`]. `prelude.lua` says what was taken away and
+//! why. C modules cannot be loaded.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, LuaOptions, StdLib};
+use mlua::thread::{Thread, ThreadStatus};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib};
 
-use super::deadline::Deadline;
-use super::{ScriptError, debug};
-use crate::model::Clock;
-
-/// How much a script may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Memory of the whole state, in bytes.
-    pub memory: usize,
-    /// Time of one [`State::execute`]; none means for ever.
-    pub time: Option<Duration>,
-}
+use super::api::{self, Wrappers};
+use super::context::Context;
+use super::wait::{Reply, Wait};
+use super::{Fault, ScriptError, debug};
 
 /// The engine could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make a Lua state")]
-pub struct StateError(#[from] mlua::Error);
+pub(crate) struct StateError(#[from] mlua::Error);
 
-/// A fresh state.
+/// A fresh state. It is dropped before the host is.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     lua: Lua,
     flush: Function,
-    clock: Clock,
-    limits: Limits,
-    /// Whether the deadline has passed.
-    over: Arc<AtomicBool>,
+    start: Function,
+    is_pending: Function,
+    context: Arc<Context>,
+    /// What messages call the script, and the engine's form of that.
+    name: String,
+    short: String,
+}
+
+/// What came of a turn.
+pub(super) enum Turn {
+    /// The thread ran to its end; what it returned.
+    Ended(MultiValue),
+    /// It waits.
+    Waits(Wait),
+}
+
+/// What a thread is resumed with.
+pub(super) enum Input {
+    /// Its first arguments: the function that it runs, and that one's arguments.
+    First(Function, MultiValue),
+    /// The end of what it waited for.
+    Answer(Reply),
 }
 
 impl State {
-    /// Makes a state.
-    ///
-    /// # Errors
-    /// When the engine cannot be set up, which means that memory is short.
-    pub fn new(clock: Clock, limits: Limits) -> Result<Self, StateError> {
+    /// Makes a state. `name` is what messages and `debug.getinfo` call the script, usually its path.
+    pub(super) fn new(context: Arc<Context>, name: &str) -> Result<Self, StateError> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::default())?;
-        let over = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&over);
-        let is_over = lua.create_function(move |_, ()| Ok(flag.load(Ordering::Relaxed)))?;
-        let flush = lua
-            .load(include_str!("restrict.lua"))
-            .set_name("=restrict.lua")
-            .call(is_over)?;
-        let library = debug::library(&lua)?;
-        lua.globals().set("debug", library)?;
-        lua.set_memory_limit(limits.memory)?;
-        Ok(Self {
+        let host = lua.create_table()?;
+        let budget = Arc::clone(&context.budget);
+        host.set(
+            "is_over",
+            lua.create_function(move |_, ()| Ok(budget.is_over()))?,
+        )?;
+        let blocking = Arc::clone(&context);
+        host.set(
+            "block",
+            lua.create_function(move |lua, ()| blocking.block(lua))?,
+        )?;
+        host.set("service", context.services.is_service)?;
+        let shell: mlua::Table = lua
+            .load(include_str!("prelude.lua"))
+            .set_name("=prelude.lua")
+            .call(host)?;
+        lua.globals().set("debug", debug::library(&lua)?)?;
+        let wrappers = Wrappers {
+            plain: shell.get("plain")?,
+            waiting: shell.get("waiting")?,
+        };
+        api::open(&lua, &context, &wrappers)?;
+        set_path(&lua, &context)?;
+        lua.set_memory_limit(context.budget.limits().memory)?;
+        let mut state = Self {
+            flush: shell.get("flush")?,
+            start: shell.get("start")?,
+            is_pending: shell.get("is_pending")?,
             lua,
-            flush,
-            clock,
-            limits,
-            over,
-        })
+            context,
+            name: name.to_owned(),
+            short: String::new(),
+        };
+        state.short = state.short_name();
+        Ok(state)
     }
 
-    /// Runs a script, which must be text. `name` is what messages and `debug.getinfo` call it,
-    /// usually its path.
-    ///
-    /// # Errors
-    /// When it is not Lua, raises an error, or passes a limit.
-    pub fn execute(&self, name: &str, source: &[u8]) -> Result<(), ScriptError> {
-        let chunk_name = format!("@{name}");
-        let failed = |error: &mlua::Error| {
-            ScriptError::new(name, &self.short(&chunk_name), self.limits.memory, error)
-        };
-        let main = self
-            .lua
+    /// Compiles a script, which must be text.
+    pub(super) fn compile(&self, source: &[u8]) -> Result<Function, ScriptError> {
+        self.lua
             .load(source)
-            .set_name(&chunk_name)
+            .set_name(self.chunk_name())
             .set_mode(ChunkMode::Text)
             .into_function()
-            .map_err(|error| failed(&error))?;
-        let deadline = match self.limits.time {
-            None => None,
-            Some(limit) => {
-                let started = Deadline::start(&self.lua, &self.clock, limit, &self.over);
-                Some((started.map_err(|error| failed(&error))?, limit))
-            }
-        };
-        let result = main.call::<()>(());
-        let stopped = deadline.and_then(|(end, limit)| Some((end.lift(&self.lua)?, limit)));
-        match (result, stopped) {
-            (Ok(()), _) => Ok(()),
-            (Err(_), Some((place, limit))) => {
-                let short = self.short(&chunk_name);
-                Err(ScriptError::too_long(name, &short, &place, limit))
-            }
-            (Err(error), None) => Err(failed(&error)),
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// A thread to run turns on.
+    pub(super) fn thread(&self) -> Result<Thread, ScriptError> {
+        let thread = self.lua.create_thread(self.start.clone());
+        thread.map_err(|error| self.failed(&error))
+    }
+
+    /// Runs one turn on this thread.
+    pub(super) fn turn(&self, thread: &Thread, input: Input) -> Result<Turn, ScriptError> {
+        let budget = &self.context.budget;
+        budget
+            .begin(&self.lua)
+            .map_err(|error| self.failed(&error))?;
+        let result = self.resume(thread, input);
+        let verdict = budget.finish(&self.lua);
+        match (result, verdict) {
+            (Ok(turn), None) => Ok(turn),
+            (_, Some(verdict)) => Err(ScriptError::ended(&self.name, &self.short, &verdict)),
+            (Err(error), None) => Err(self.failed(&error)),
         }
+    }
+
+    fn resume(&self, thread: &Thread, input: Input) -> mlua::Result<Turn> {
+        let arguments = match input {
+            Input::First(function, mut arguments) => {
+                arguments.push_front(mlua::Value::Function(function));
+                arguments
+            }
+            Input::Answer(reply) => reply(&self.lua)?,
+        };
+        let results: MultiValue = thread.resume(arguments)?;
+        if thread.status() != ThreadStatus::Resumable {
+            return Ok(Turn::Ended(results));
+        }
+        let waits = self.is_pending.call::<bool>(results.front().cloned())?;
+        match self.context.take() {
+            Some(wait) if waits => Ok(Turn::Waits(wait)),
+            _ => Err(mlua::Error::runtime(
+                "attempt to yield from outside a coroutine",
+            )),
+        }
+    }
+
+    /// What the script left in the registry under `name`.
+    pub(super) fn kept<T: mlua::FromLua>(&self, name: &str) -> Result<T, ScriptError> {
+        let kept = self.lua.named_registry_value(name);
+        kept.map_err(|error| self.failed(&error))
+    }
+
+    /// A module of the library.
+    #[cfg(test)]
+    pub(super) fn global(&self, name: &str) -> mlua::Table {
+        self.lua.globals().get(name).unwrap()
+    }
+
+    /// The globals, and the fields of those that are tables.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, value) in self.lua.globals().pairs::<String, mlua::Value>().flatten() {
+            if let (mlua::Value::Table(table), true) = (&value, name != "_G" && name != "package") {
+                let fields = table.pairs::<String, mlua::Value>().flatten();
+                names.extend(fields.map(|(field, _)| format!("{name}.{field}")));
+            }
+            names.push(name);
+        }
+        names.sort_unstable();
+        names
+    }
+
+    /// Memory of the state, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.lua.used_memory()
     }
 
     /// Writes out what scripts printed so far. The engine buffers it apart from Rust's own output.
     ///
     /// # Errors
     /// When the standard output cannot be written to.
-    pub fn flush(&self) -> io::Result<()> {
+    pub(super) fn flush(&self) -> io::Result<()> {
         type Answer = (Option<bool>, Option<String>, Option<i32>);
         match self.flush.call::<Answer>(()) {
             Ok((Some(true), ..)) => Ok(()),
@@ -117,10 +189,44 @@ impl State {
         }
     }
 
-    /// The engine's form of a chunk's name in messages.
-    fn short(&self, chunk_name: &str) -> String {
-        let empty = self.lua.load("").set_name(chunk_name).into_function();
+    /// What is wrong with the script itself, as against what the host wanted of it.
+    pub(super) fn fault(&self, fault: Fault) -> ScriptError {
+        ScriptError::of(&self.name, fault)
+    }
+
+    fn failed(&self, error: &mlua::Error) -> ScriptError {
+        let memory = self.context.budget.limits().memory;
+        ScriptError::new(&self.name, &self.short, memory, error)
+    }
+
+    fn chunk_name(&self) -> String {
+        format!("@{}", self.name)
+    }
+
+    /// The engine's form of the script's name in messages.
+    fn short_name(&self) -> String {
+        let empty = self
+            .lua
+            .load("")
+            .set_name(self.chunk_name())
+            .into_function();
         let info = empty.ok().map(|function| function.info());
         info.and_then(|info| info.short_src).unwrap_or_default()
     }
+}
+
+/// `package.path`: `LUA_PATH` where a person runs the script, then the modules' directories.
+fn set_path(lua: &Lua, context: &Context) -> mlua::Result<()> {
+    let services = &context.services;
+    let package: mlua::Table = lua.globals().get("package")?;
+    let mut places: Vec<String> = services.modules.iter().map(|path| template(path)).collect();
+    if !services.is_service {
+        places.push(package.get("path")?);
+    }
+    package.set("path", places.join(";"))
+}
+
+fn template(directory: &Path) -> String {
+    let directory = directory.display();
+    format!("{directory}/?.lua;{directory}/?/init.lua")
 }

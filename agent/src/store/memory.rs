@@ -200,6 +200,26 @@ impl Store {
         removed
     }
 
+    /// Takes one series out; `series` is the text form. Returns whether it had a valid value.
+    pub fn remove(&self, series: &str) -> bool {
+        let now = self.clock.now();
+        let hash = self.hash(series);
+        let Some(lock) = self.shard(hash) else {
+            return false;
+        };
+        let mut shard = write(lock);
+        let Some(entry) = shard.take(hash, series) else {
+            return false;
+        };
+        read(&self.inner.names).now().release(entry.source);
+        self.inner.series.fetch_sub(1, Ordering::Relaxed);
+        let valid = entry.expires > now;
+        if !valid {
+            self.inner.expired.fetch_add(1, Ordering::Relaxed);
+        }
+        valid
+    }
+
     /// Takes out every series of a source, as when a plugin is unloaded. Returns how many.
     pub fn remove_source(&self, source: &str) -> usize {
         let Some((id, _)) = read(&self.inner.names).source(source) else {

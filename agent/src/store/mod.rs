@@ -12,6 +12,7 @@ mod catalogue;
 mod codec;
 pub mod entry;
 pub mod memory;
+mod mirror;
 mod names;
 mod observe;
 mod put;
@@ -21,6 +22,7 @@ pub mod snapshot;
 
 pub use entry::{Reading, ReadingRef, StoreLimits, StoreStatus};
 pub use memory::Store;
+pub use mirror::COPY_MAX;
 pub use snapshot::{BootId, Damage, Loaded, Snapshot, SnapshotError, Written};
 
 #[cfg(test)]

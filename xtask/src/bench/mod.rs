@@ -7,6 +7,7 @@ mod agent;
 mod bpf;
 mod client;
 mod cost;
+mod plugins;
 mod report;
 mod round;
 mod scrape;
@@ -50,6 +51,11 @@ const ALL: &[Subject] = &[
         name: "scrape",
         what: "/metrics against prometheus-node-exporter",
         run: scrape::run,
+    },
+    Subject {
+        name: "plugins",
+        what: "Lua plugins: values per second, a thousand idle ones, the stock set, a saved file",
+        run: plugins::run,
     },
     Subject {
         name: "bpf",

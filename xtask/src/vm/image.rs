@@ -36,7 +36,7 @@ const SUITE: &str = "bookworm";
 
 /// What the machine has beyond the bare minimum.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,polkitd,udev,iproute2,procps,kmod,util-linux,\
-    dmsetup,mdadm,busybox,linux-image-cloud-amd64,zabbix-agent";
+    dmsetup,mdadm,busybox,linux-image-cloud-amd64,zabbix-agent,postgresql-15,pgbouncer,ntpstat";
 
 /// Debian has no package of `zabbix_get` alone; the program is taken out of the server's package,
 /// which is not installed.
@@ -50,8 +50,10 @@ const FETCH_PROMETHEUS: &str = "chroot \"$1\" sh -ec 'cd /tmp; apt-get -q downlo
     /usr/local/bin; rm -r prometheus prometheus*.deb'";
 
 /// Units that would only take time, or the port that Moonward is asked on.
-const MASKED: [&str; 7] = [
+const MASKED: [&str; 9] = [
     "zabbix-agent.service",
+    "pgbouncer.service",
+    "postgresql.service",
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
@@ -84,7 +86,7 @@ LABEL=workshop /mnt/workshop ext4 ro 0 0
 ";
 
 /// Size of the first disk, in MiB; it is sparse.
-const DISK: u64 = 2048;
+const DISK: u64 = 3072;
 
 /// What is needed to boot.
 pub(crate) struct Image {

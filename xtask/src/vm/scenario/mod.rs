@@ -18,6 +18,7 @@ mod probes_attached;
 mod prometheus;
 mod sandbox_truth;
 mod series;
+mod stock_plugins;
 mod tcp_truth;
 mod zabbix_get;
 mod zabbix_user_parameters;
@@ -53,6 +54,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &zabbix_get::SCENARIO,
     &zabbix_user_parameters::SCENARIO,
     &prometheus::SCENARIO,
+    &stock_plugins::SCENARIO,
     &degrade_missing_btf::SCENARIO,
     &degrade_missing_capability::SCENARIO,
     &degrade_read_only_state::SCENARIO,

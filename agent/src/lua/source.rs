@@ -1,17 +1,15 @@
-//! Runs one file.
+//! Reads the file of a script.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ScriptError, State};
-
 /// The longest script, in bytes: far more than anybody writes, little enough to read at once.
 pub const SCRIPT_MAX: u64 = 16 * 1_048_576;
 
-/// Why a file did not run to its end.
+/// Why there is no script in a file.
 #[derive(Debug, thiserror::Error)]
-pub enum ExecError {
+pub(super) enum ReadError {
     /// It cannot be read.
     #[error("open {}", path.display())]
     Open {
@@ -23,29 +21,22 @@ pub enum ExecError {
     /// It is longer than [`SCRIPT_MAX`].
     #[error("{} is longer than {} MiB and no script", .0.display(), SCRIPT_MAX / 1_048_576)]
     TooLong(PathBuf),
-    /// It ran and failed.
-    #[error(transparent)]
-    Script(#[from] ScriptError),
 }
 
-/// Runs the file in the state.
-///
-/// # Errors
-/// When it cannot be read, is too long, or fails.
-pub fn run_file(state: &State, path: &Path) -> Result<(), ExecError> {
-    let source = read(path).map_err(|source| ExecError::Open {
+/// The script in a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let source = read_some(path).map_err(|source| ReadError::Open {
         path: path.to_owned(),
         source,
     })?;
     // One byte more than allowed was asked for.
     if u64::try_from(source.len()).unwrap_or(u64::MAX) > SCRIPT_MAX {
-        return Err(ExecError::TooLong(path.to_owned()));
+        return Err(ReadError::TooLong(path.to_owned()));
     }
-    state.execute(&path.to_string_lossy(), &source)?;
-    Ok(())
+    Ok(source)
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read_some(path: &Path) -> io::Result<Vec<u8>> {
     let mut source = Vec::new();
     File::open(path)?
         .take(SCRIPT_MAX + 1)

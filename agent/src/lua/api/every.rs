@@ -1,0 +1,64 @@
+//! `plugin.every`: functions that run again and again.
+
+use std::time::Duration;
+
+use mlua::{FromLua, Function, Lua, Table, Value};
+
+use super::{Failure, Module};
+
+/// Where a state keeps its entries: an array of tables with `seconds` and `run`.
+pub(in crate::lua) const ENTRIES: &str = "moonward.every";
+
+/// The most entries of a script.
+const ENTRIES_MAX: usize = 100;
+
+/// The shortest and the longest interval, in seconds.
+const SECONDS_MIN: f64 = 0.1;
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// A function and how often it runs.
+#[derive(Debug)]
+pub(in crate::lua) struct Entry {
+    pub(in crate::lua) interval: Duration,
+    pub(in crate::lua) function: Function,
+}
+
+impl FromLua for Entry {
+    fn from_lua(value: Value, lua: &Lua) -> mlua::Result<Self> {
+        let table = Table::from_lua(value, lua)?;
+        Ok(Self {
+            interval: Duration::from_secs_f64(table.raw_get::<f64>("seconds")?),
+            function: table.raw_get("run")?,
+        })
+    }
+}
+
+/// Adds `every` to the module `plugin`.
+pub(super) fn add(module: &Module<'_>) -> mlua::Result<()> {
+    module.function("every", |lua, _, arguments| {
+        let seconds = arguments.number(1)?;
+        if !(SECONDS_MIN..=SECONDS_MAX).contains(&seconds) {
+            let range = format!("{SECONDS_MIN} to {SECONDS_MAX} seconds expected, got {seconds}");
+            return Err(arguments.wrong(1, &range));
+        }
+        let run = arguments.function(2)?;
+        let entries = match lua.named_registry_value::<Option<Table>>(ENTRIES)? {
+            Some(entries) => entries,
+            None => {
+                let entries = lua.create_table()?;
+                lua.set_named_registry_value(ENTRIES, &entries)?;
+                entries
+            }
+        };
+        if entries.raw_len() >= ENTRIES_MAX {
+            return Err(Failure::raise(format!(
+                "plugin.every: a plugin can have at most {ENTRIES_MAX} functions"
+            )));
+        }
+        let entry = lua.create_table()?;
+        entry.raw_set("seconds", seconds)?;
+        entry.raw_set("run", run)?;
+        entries.raw_push(entry)?;
+        Ok(())
+    })
+}

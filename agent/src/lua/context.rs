@@ -1,0 +1,143 @@
+//! What the library works with: the services that all scripts share, and what is one script's own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mlua::{Lua, MultiValue};
+use tokio::runtime::Handle;
+
+use super::api::Failure;
+use super::budget::Budget;
+use super::log_file::LogFile;
+use super::quota::Quota;
+use super::speed::Speeds;
+use super::wait::{Wait, answer};
+use crate::collect::Root;
+use crate::collect::filesystem::Filesystem;
+use crate::collect::filesystem::asking::Outcome;
+use crate::collect::mountinfo::Mount;
+use crate::model::{Series, Unit, Value};
+use crate::store::Store;
+
+/// Hears of a value that a script puts: the series, its unit, the value and how long it holds. An
+/// error is raised in the script.
+#[derive(Clone)]
+pub struct Publish(
+    pub Arc<dyn Fn(&Series, Unit, &Value, Duration) -> Result<(), String> + Send + Sync>,
+);
+
+impl std::fmt::Debug for Publish {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Publish")
+    }
+}
+
+/// What all scripts of a host share.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// Where values go to and come from.
+    pub(crate) store: Store,
+    /// The kernel's files.
+    pub(crate) root: Root,
+    /// The last samples of `metrics.set_speed` and `metrics.set_counter_speed`.
+    pub(crate) speeds: Speeds,
+    /// Asks file systems for `procfs.filesystems`; shared, so that those that never answer hold
+    /// one thread each and not one for every script.
+    pub(crate) filesystems: Mutex<Filesystem>,
+    /// The runtime that waits.
+    pub(crate) runtime: Handle,
+    /// Whether this is the service, and not a script that a person runs.
+    pub(crate) is_service: bool,
+    /// Who else is to hear of every value that is put.
+    pub(crate) publish: Option<Publish>,
+    /// Where `require` looks, in order: directories.
+    pub(crate) modules: Vec<PathBuf>,
+    /// The file for `log.info` and `log.error`, where there is one.
+    pub(crate) log: Option<LogFile>,
+}
+
+impl Services {
+    /// Asks the mounts that are worth measuring, and says how many were left out for their number.
+    pub(crate) fn measure_filesystems(&self, mounts: Vec<Mount>) -> (Vec<(Mount, Outcome)>, usize) {
+        self.filesystems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .measure(&self.root, mounts)
+    }
+}
+/// The most files and connections that one script may have open through the library.
+const HANDLES_MAX: usize = 128;
+
+/// What the compiled expressions of one script may take, in bytes.
+const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
+
+/// What is one script's own.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What all scripts share.
+    pub(crate) services: Arc<Services>,
+    /// The script's name: its file's without `.lua`.
+    pub(crate) name: String,
+    /// What its values are put as: `plugin:NAME`.
+    pub(crate) source: String,
+    /// The account of its turn.
+    pub(crate) budget: Arc<Budget>,
+    /// Files and connections of its objects.
+    pub(crate) handles: Arc<Quota>,
+    /// Memory of its compiled expressions, in bytes.
+    pub(crate) expressions: Arc<Quota>,
+    pending: Pending,
+}
+
+#[derive(Default)]
+struct Pending(Mutex<Option<Wait>>);
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Pending")
+    }
+}
+
+impl Context {
+    pub(super) fn new(services: Arc<Services>, name: &str, budget: Arc<Budget>) -> Self {
+        Self {
+            services,
+            name: name.to_owned(),
+            source: format!("plugin:{name}"),
+            budget,
+            handles: Quota::new(HANDLES_MAX),
+            expressions: Quota::new(EXPRESSIONS_MAX),
+            pending: Pending::default(),
+        }
+    }
+
+    /// Leaves what the script waits for; it is about to yield.
+    pub(super) fn leave(&self, wait: Wait) {
+        *self
+            .pending
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(wait);
+    }
+
+    /// Takes what the script waits for.
+    pub(super) fn take(&self) -> Option<Wait> {
+        self.pending
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Waits on this thread, where the script cannot yield: in a comparison of `table.sort`.
+    pub(super) fn block(&self, lua: &Lua) -> mlua::Result<MultiValue> {
+        match self.take() {
+            Some(wait) => self.services.runtime.block_on(wait)(lua),
+            None => answer(
+                lua,
+                Err::<(), _>(Failure::raise("there is nothing to wait for")),
+            ),
+        }
+    }
+}

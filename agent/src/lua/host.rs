@@ -1,0 +1,314 @@
+//! The host of scripts: runs each in a state of its own and knows how it fares.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use super::budget::Budget;
+use super::context::{Context, Publish, Services};
+use super::drive::{Driver, Observer};
+use super::log_file::LogFile;
+use super::pool::Pool;
+use super::source::read;
+use super::speed::Speeds;
+use super::state::State;
+use super::{Fault, Limits, ScriptError};
+use crate::collect::Root;
+use crate::model::{Clock, Moment};
+use crate::store::Store;
+
+/// What a host is made with.
+#[derive(Debug)]
+pub struct HostOptions {
+    /// Where values go to and come from.
+    pub store: Store,
+    /// The kernel's files.
+    pub root: Root,
+    /// The runtime that waits for what scripts wait for.
+    pub runtime: Handle,
+    /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
+    pub is_service: bool,
+    /// Who else is to hear of every value that a script puts.
+    pub publish: Option<Publish>,
+    /// Where `require` looks, in order: directories.
+    pub modules: Vec<PathBuf>,
+    /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
+    /// standard error where this is not the service.
+    pub log: Option<PathBuf>,
+}
+
+/// A script to run, and what it may use.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Its name: its file's without `.lua`.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What it may use.
+    pub limits: Limits,
+    /// What one run of a function of `plugin.every` may take, waiting included.
+    pub deadline: Duration,
+}
+
+/// How a script ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// It ran to its end.
+    Returned,
+    /// It failed, or was ended.
+    Failed(ScriptError),
+}
+
+/// The host. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    services: Arc<Services>,
+    pool: Pool,
+}
+
+/// A script that runs or ran. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    shared: Arc<Shared>,
+    stop: Arc<watch::Sender<bool>>,
+    hurry: Arc<Notify>,
+    ending: watch::Receiver<Option<Ending>>,
+}
+
+/// How a script fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunStatus {
+    /// How many runs ended well: the script itself, and each run of a function of `plugin.every`.
+    pub runs: u64,
+    /// How many turns there were.
+    pub turns: u64,
+    /// How long the last run took, waiting included.
+    pub last_run: Duration,
+    /// For how long turns have run, all together.
+    pub ran: Duration,
+    /// For how long the turn that runs now has run.
+    pub in_turn: Option<Duration>,
+    /// Memory of the state after the last turn, in bytes.
+    pub memory: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    script: Script,
+    budget: Arc<Budget>,
+    clock: Clock,
+    runs: AtomicU64,
+    turns: AtomicU64,
+    last_run: AtomicU64,
+    ran: AtomicU64,
+    /// When the turn that runs now began, or zero.
+    turn: AtomicU64,
+    memory: AtomicUsize,
+}
+
+impl Host {
+    /// A host without scripts.
+    pub fn new(options: HostOptions) -> Self {
+        let services = Services {
+            store: options.store,
+            root: options.root,
+            speeds: Speeds::default(),
+            filesystems: Mutex::default(),
+            runtime: options.runtime,
+            is_service: options.is_service,
+            publish: options.publish,
+            modules: options.modules,
+            log: options.log.map(LogFile::new),
+        };
+        Self {
+            services: Arc::new(services),
+            pool: Pool::new(),
+        }
+    }
+
+    /// What is shared by everything that runs here.
+    pub(super) fn parts(&self) -> (Arc<Services>, Pool) {
+        (Arc::clone(&self.services), self.pool.clone())
+    }
+
+    #[cfg(test)]
+    pub(super) fn services(&self) -> Arc<Services> {
+        Arc::clone(&self.services)
+    }
+
+    /// Starts a script. The file is read when its first turn comes.
+    pub fn start(&self, script: Script) -> Run {
+        let (stop, stopped) = watch::channel(false);
+        let (end, ending) = watch::channel(None);
+        let clock = self.services.store.clock().clone();
+        let budget = Arc::new(Budget::new(clock.clone(), script.limits));
+        let shared = Arc::new(Shared {
+            script,
+            budget: Arc::clone(&budget),
+            clock,
+            runs: AtomicU64::default(),
+            turns: AtomicU64::default(),
+            last_run: AtomicU64::default(),
+            ran: AtomicU64::default(),
+            turn: AtomicU64::default(),
+            memory: AtomicUsize::default(),
+        });
+        let context = Context::new(Arc::clone(&self.services), &shared.script.name, budget);
+        let pool = self.pool.clone();
+        let observer = Arc::clone(&shared);
+        let hurry = Arc::new(Notify::new());
+        let wake = Arc::clone(&hurry);
+        self.services.runtime.spawn(async move {
+            let ending = match run(pool, Arc::new(context), observer, stopped, wake).await {
+                Ok(()) => Ending::Returned,
+                Err(error) => Ending::Failed(error),
+            };
+            // Nobody may want to know.
+            end.send_replace(Some(ending));
+        });
+        Run {
+            shared,
+            stop: Arc::new(stop),
+            hurry,
+            ending,
+        }
+    }
+}
+
+async fn run(
+    pool: Pool,
+    context: Arc<Context>,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    hurry: Arc<Notify>,
+) -> Result<(), ScriptError> {
+    let (path, name) = (
+        shared.script.path.clone(),
+        shared.script.path.display().to_string(),
+    );
+    let made = pool.run({
+        let name = name.clone();
+        move || {
+            let source = read(&path)
+                .map_err(|error| ScriptError::of(&name, Fault::Unreadable(with_causes(&error))))?;
+            let state = State::new(context, &name)
+                .map_err(|error| ScriptError::of(&name, Fault::Host(with_causes(&error))))?;
+            let main = state.compile(&source)?;
+            Ok((Arc::new(state), main))
+        }
+    });
+    let made = made.await;
+    let (state, main) =
+        made.map_err(|lost| ScriptError::of(&name, Fault::Host(lost.to_string())))??;
+    let mut driver = Driver {
+        pool: pool.clone(),
+        state: Arc::clone(&state),
+        stop,
+        hurry,
+        deadline: shared.script.deadline,
+        observer: Arc::clone(&shared) as Arc<dyn Observer>,
+    };
+    let result = driver.run(main).await;
+    drop(driver);
+    // A state of many megabytes takes its time to close, and a printing script wants its output
+    // out before anybody hears that it ended.
+    let closed = pool.run(move || state.flush());
+    match (result, closed.await) {
+        // Whoever has read enough and closes the pipe is no error.
+        (Ok(()), Ok(Err(error))) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let text = format!("cannot write to the standard output: {error}");
+            Err(ScriptError::of(&name, Fault::Host(text)))
+        }
+        (result, _) => result,
+    }
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    crate::telemetry::log::chain(error).to_string()
+}
+
+impl Run {
+    /// The script that it is a run of.
+    pub fn script(&self) -> &Script {
+        &self.shared.script
+    }
+
+    /// Has the script end. It does so at its next instruction or in the middle of what it waits for.
+    pub fn stop(&self) {
+        self.shared.budget.stop();
+        self.stop.send_replace(true);
+    }
+
+    /// Has the function of `plugin.every` that is due next run now.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// How it ended; none while it runs.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.borrow().clone()
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&self) -> Ending {
+        let mut ending = self.ending.clone();
+        let lost = || ScriptError::of(&self.shared.script.name, Fault::Stopped);
+        match ending.wait_for(Option::is_some).await {
+            Ok(ending) => ending.clone().unwrap_or_else(|| Ending::Failed(lost())),
+            // The runtime went away with it.
+            Err(_) => Ending::Failed(lost()),
+        }
+    }
+
+    /// How it fares.
+    pub fn status(&self) -> RunStatus {
+        let shared = &self.shared;
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let turn = count(&shared.turn);
+        RunStatus {
+            runs: count(&shared.runs),
+            turns: count(&shared.turns),
+            last_run: Duration::from_nanos(count(&shared.last_run)),
+            ran: Duration::from_nanos(count(&shared.ran)),
+            in_turn: (turn != 0).then(|| shared.clock.now().since(Moment(turn))),
+            memory: shared.memory.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Observer for Shared {
+    fn turn_begins(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.turn
+            .store(self.clock.now().0.max(1), Ordering::Relaxed);
+    }
+
+    fn turn_ends(&self, memory: usize) {
+        let began = Moment(self.turn.swap(0, Ordering::Relaxed));
+        self.ran.fetch_add(
+            nanoseconds(self.clock.now().since(began)),
+            Ordering::Relaxed,
+        );
+        self.memory.store(memory, Ordering::Relaxed);
+    }
+
+    fn ran(&self, took: Duration) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.last_run.store(nanoseconds(took), Ordering::Relaxed);
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The name of the script in a file: the file's without `.lua`.
+pub fn script_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(".lua").unwrap_or(&name).to_owned()
+}

@@ -1,0 +1,167 @@
+-- Runs once in every new state, before anything else. Takes away what would let a script escape its
+-- limits or break the process, makes waiting possible everywhere, and returns what the host needs of
+-- the engine. Is given a table of the host's: `is_over` says whether the turn is over, `block` waits
+-- where nothing can pause, `service` whether this is the service and not a script run by hand.
+local host = ...
+local is_over, block = host.is_over, host.block
+local error, type, select, setmetatable = error, type, select, setmetatable
+
+-- A compiled loop never reaches an instruction hook, so it could not be stopped.
+jit.off()
+assert(not jit.status(), "the compiler is on")
+jit = nil
+for name in pairs(package.loaded) do
+  if name:find("^jit") or name == "ffi" then package.loaded[name] = nil end
+end
+for name in pairs(package.preload) do package.preload[name] = nil end
+
+-- A finalizer runs without hooks; only a proxy can have one.
+newproxy = nil
+
+-- Byte code is not verified when it is loaded and can do anything to the process: text only.
+local load, loadfile, searchpath = load, loadfile, package.searchpath
+
+function _G.load(chunk, name, _, ...)
+  return load(chunk, name, "t", ...)
+end
+
+loadstring = _G.load
+
+function _G.loadfile(file, _, ...)
+  return loadfile(file, "t", ...)
+end
+
+function dofile(file)
+  local main, message = loadfile(file, "t")
+  if not main then error(message, 0) end
+  return main()
+end
+
+-- `require` in Lua, because a module that the engine's own loads could not wait.
+local loaded, preload = package.loaded, package.preload
+local loading = {}
+package.loaders, package.loadlib, package.cpath = nil, nil, ""
+
+function require(name)
+  if type(name) ~= "string" then
+    error("bad argument #1 to require (string expected, got " .. type(name) .. ")", 2)
+  end
+  local module = loaded[name]
+  if module == loading then error("loop or previous error loading module '" .. name .. "'", 2) end
+  if module then return module end
+  local main = preload[name]
+  if not main then
+    local path, tried = searchpath(name, package.path)
+    if not path then
+      error("module '" .. name .. "' not found:\n\tno field package.preload['" .. name .. "']" .. tried, 2)
+    end
+    local message
+    main, message = loadfile(path, "t")
+    if not main then
+      error("error loading module '" .. name .. "' from file '" .. path .. "':\n\t" .. message, 2)
+    end
+  end
+  loaded[name] = loading
+  local result = main(name)
+  if result ~= nil then loaded[name] = result end
+  if loaded[name] == loading then loaded[name] = true end
+  return loaded[name]
+end
+
+-- The handler of an error that a hook raises runs inside that hook, so no hook would stop it.
+local xpcall = xpcall
+
+function _G.xpcall(f, handler, ...)
+  if type(handler) ~= "function" then return xpcall(f, handler, ...) end
+  return xpcall(f, function(message)
+    if is_over() then return message end
+    return handler(message)
+  end, ...)
+end
+
+-- The engine repeats nothing a thousand million times without looking at a limit.
+local rep = string.rep
+
+function string.rep(text, times, ...)
+  if text == "" and select("#", ...) == 0 then return "" end
+  return rep(text, times, ...)
+end
+
+-- Waiting: a function of the library that has to wait leaves a future with the host and yields
+-- `pending` to it. Between the two there may be coroutines of the script's own; each of them passes
+-- `pending` on, and the answer back, without its maker seeing either.
+local pending = {}
+local create, resume, running, yield = coroutine.create, coroutine.resume, coroutine.running, coroutine.yield
+local can_pause = coroutine.isyieldable
+local roots = setmetatable({}, {__mode = "k"})
+
+local function pass(thread, ok, first, ...)
+  if ok and first == pending then return pass(thread, resume(thread, yield(pending))) end
+  return ok, first, ...
+end
+
+local function value(ok, ...)
+  if ok then return ... end
+  error((...), 0)
+end
+
+function coroutine.resume(thread, ...)
+  return pass(thread, resume(thread, ...))
+end
+
+function coroutine.wrap(f)
+  local thread = create(f)
+  return function(...) return value(pass(thread, resume(thread, ...))) end
+end
+
+function coroutine.yield(...)
+  if roots[running()] then error("attempt to yield from outside a coroutine", 2) end
+  return yield(...)
+end
+
+-- The end of every function of the library: its results, or its error at the place of the call.
+local function check(ok, ...)
+  if ok then return ... end
+  error((...), 2)
+end
+
+if host.service then
+  -- What belongs to the process belongs to everybody in it, and the service starts no program.
+  os.exit, os.setlocale = nil, nil
+  for name, instead in pairs({execute = "cmd.exec", popen = "cmd.exec"}) do
+    local library = name == "popen" and io or os
+    library[name] = function()
+      error("a plugin starts no program itself; use " .. instead, 2)
+    end
+  end
+end
+
+local output = io.stdout
+local flush = output.flush
+
+return {
+  flush = function() return flush(output) end,
+
+  -- Makes a function of the library out of one that returns a success and then results or a message.
+  plain = function(f)
+    return function(...) return check(f(...)) end
+  end,
+
+  -- The same for one that leaves a future with the host.
+  waiting = function(f)
+    return function(...)
+      local ok, message = f(...)
+      if not ok then error(message, 2) end
+      if can_pause() then return check(yield(pending)) end
+      return check(block())
+    end
+  end,
+
+  -- The bottom of every thread that the host resumes.
+  start = function(f, ...)
+    roots[running()] = true
+    return f(...)
+  end,
+
+  is_pending = function(value) return value == pending end,
+}

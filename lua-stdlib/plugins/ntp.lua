@@ -1,0 +1,18 @@
+-- Whether the clock is synchronised, under ZaLua's key: `ntpstat` is asked, by way of the runner.
+--
+-- Where there is no `ntpstat`, or the runner is not there to start it, the key says that it is not
+-- found; ZaLua took a missing program for a clock that is not synchronised.
+local NOT_FOUND = 127
+
+plugin.every(plugin.options.interval or 60, function()
+  local result = cmd.exec("ntpstat")
+  local text
+  if not result or result.code == NOT_FOUND then
+    text = "команда ntpstat не найдена"
+  elseif result.code == 0 then
+    text = "ok"
+  else
+    text = "состояние синхронизации: " .. (strings.split(result.stdout, "\n")[1] or "")
+  end
+  metrics.set("ntp.stat", text)
+end)
