@@ -1,8 +1,8 @@
 //! One scrape of `/metrics` against node_exporter's: CPU per sample, plain and as Prometheus asks.
 //!
-//! What the agent collects on its own is switched off after the first round, since the scrape alone
-//! is compared; node_exporter reads everything when it is asked, and that is part of its scrape. The
-//! whole of collecting and scraping once in ten seconds is told beside it.
+//! What the agent collects on its own is switched off after the first round, and plugins are, since
+//! the scrape alone is compared; node_exporter reads everything when it is asked, and that is part
+//! of its scrape. Collecting and scraping once a second is told beside it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -35,7 +35,7 @@ struct Figures {
 pub(crate) fn run() -> Result<()> {
     let address = free_port()?;
     let agent = Agent::start(&format!(
-        "[collect]\ninterval = \"1d\"\n[store]\nttl = \"1d\"\n[http]\nlisten = \"{address}\"\n"
+        "[collect]\ninterval = \"1d\"\n[store]\nttl = \"1d\"\n[plugin]\nenabled = false\n[http]\nlisten = \"{address}\"\n"
     ))?;
     let peer_address = free_port()?;
     let mut peer = start_node_exporter(peer_address)?;
@@ -116,7 +116,7 @@ fn with_collection() -> Result<()> {
     const ROUNDS: u32 = 10;
     let address = free_port()?;
     let agent = Agent::start(&format!(
-        "[collect]\ninterval = \"1s\"\n[http]\nlisten = \"{address}\"\n"
+        "[collect]\ninterval = \"1s\"\n[plugin]\nenabled = false\n[http]\nlisten = \"{address}\"\n"
     ))?;
     let request = format!("GET /metrics HTTP/1.0\r\n{AS_PROMETHEUS}\r\n");
     ask(address, &request)?;
