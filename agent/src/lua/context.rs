@@ -9,9 +9,14 @@ use tokio::runtime::Handle;
 
 use super::api::Failure;
 use super::budget::Budget;
+use super::log_file::LogFile;
+use super::quota::Quota;
 use super::speed::Speeds;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
+use crate::collect::filesystem::Filesystem;
+use crate::collect::filesystem::asking::Outcome;
+use crate::collect::mountinfo::Mount;
 use crate::model::{Series, Unit, Value};
 use crate::store::Store;
 
@@ -37,6 +42,9 @@ pub(crate) struct Services {
     pub(crate) root: Root,
     /// The last samples of `metrics.set_speed` and `metrics.set_counter_speed`.
     pub(crate) speeds: Speeds,
+    /// Asks file systems for `procfs.filesystems`; shared, so that those that never answer hold
+    /// one thread each and not one for every script.
+    pub(crate) filesystems: Mutex<Filesystem>,
     /// The runtime that waits.
     pub(crate) runtime: Handle,
     /// Whether this is the service, and not a script that a person runs.
@@ -45,7 +53,24 @@ pub(crate) struct Services {
     pub(crate) publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub(crate) modules: Vec<PathBuf>,
+    /// The file for `log.info` and `log.error`, where there is one.
+    pub(crate) log: Option<LogFile>,
 }
+
+impl Services {
+    /// Asks the mounts that are worth measuring, and says how many were left out for their number.
+    pub(crate) fn measure_filesystems(&self, mounts: Vec<Mount>) -> (Vec<(Mount, Outcome)>, usize) {
+        self.filesystems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .measure(&self.root, mounts)
+    }
+}
+/// The most files and connections that one script may have open through the library.
+const HANDLES_MAX: usize = 128;
+
+/// What the compiled expressions of one script may take, in bytes.
+const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
 
 /// What is one script's own.
 #[derive(Debug)]
@@ -58,6 +83,10 @@ pub(crate) struct Context {
     pub(crate) source: String,
     /// The account of its turn.
     pub(crate) budget: Arc<Budget>,
+    /// Files and connections of its objects.
+    pub(crate) handles: Arc<Quota>,
+    /// Memory of its compiled expressions, in bytes.
+    pub(crate) expressions: Arc<Quota>,
     pending: Pending,
 }
 
@@ -77,6 +106,8 @@ impl Context {
             name: name.to_owned(),
             source: format!("plugin:{name}"),
             budget,
+            handles: Quota::new(HANDLES_MAX),
+            expressions: Quota::new(EXPRESSIONS_MAX),
             pending: Pending::default(),
         }
     }

@@ -8,7 +8,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use moonward::collect::Root;
 use moonward::lua::{Ending, Host, HostOptions, Limits, RuntimeThread, Script};
 use moonward::model::Clock;
 use moonward::store::{Store, StoreLimits};
@@ -21,12 +20,10 @@ use crate::server::Postgres;
 async fn run(source: &str) -> Option<String> {
     let runtime = RuntimeThread::start().unwrap();
     let directory = tempfile::tempdir().unwrap();
+    let store = Store::new(Clock::System, StoreLimits::default());
     let host = Host::new(HostOptions {
-        store: Store::new(Clock::System, StoreLimits::default()),
-        root: Root::machine(),
-        runtime: runtime.handle().clone(),
         is_service: true,
-        modules: Vec::new(),
+        ..HostOptions::new(store, runtime.handle().clone())
     });
     let path = directory.path().join("script.lua");
     std::fs::write(&path, source).unwrap();

@@ -12,6 +12,7 @@ mod module;
 mod mysql;
 mod plugin;
 mod postgres;
+mod procfs;
 mod sqlite;
 mod time;
 
@@ -34,6 +35,7 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("metrics", &["metric"], metrics::open),
     ("mysql", &[], mysql::open),
     ("plugin", &[], plugin::open),
+    ("procfs", &[], procfs::open),
     ("postgres", &[], postgres::open),
     ("sqlite", &[], sqlite::open),
     ("time", &[], time::open),
