@@ -13,6 +13,7 @@ use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -81,6 +82,7 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
     let host = Host::new(HostOptions {
         store: Store::new(Clock::System, StoreLimits::default()),
         root: Root::machine(),
+        board: StatusBoard::new(),
         runtime: runtime.handle().clone(),
         is_service: false,
         publish: None,

@@ -22,6 +22,7 @@ use crate::lua::{Fault, Host, HostOptions, Interrupt, Limits, Publish, Session, 
 use crate::model::{Clock, Value};
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -86,6 +87,7 @@ impl Prompt {
         let host = Host::new(HostOptions {
             store: store.clone(),
             root: Root::machine(),
+            board: StatusBoard::new(),
             runtime: runtime.handle().clone(),
             is_service: false,
             publish: Some(publisher(&reach)),

@@ -11,6 +11,7 @@ use super::{
 use crate::collect::Root;
 use crate::model::Clock;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// What a plugin may use by default in tests.
 pub(crate) const LIMITS: Limits = Limits {
@@ -24,6 +25,7 @@ pub(crate) struct Stage {
     pub(crate) runtime: RuntimeThread,
     pub(crate) store: Store,
     pub(crate) host: Host,
+    pub(crate) board: StatusBoard,
     pub(crate) directory: TempDir,
     pub(crate) limits: Limits,
 }
@@ -39,9 +41,11 @@ impl Stage {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
         let directory = tempfile::tempdir().unwrap();
+        let board = StatusBoard::new();
         let host = Host::new(HostOptions {
             store: store.clone(),
             root,
+            board: board.clone(),
             runtime: runtime.handle().clone(),
             is_service: true,
             publish: None,
@@ -51,6 +55,7 @@ impl Stage {
             runtime,
             store,
             host,
+            board,
             directory,
             limits: LIMITS,
         }

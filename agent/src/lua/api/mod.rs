@@ -6,11 +6,19 @@
 
 mod argument;
 pub(super) mod every;
+mod fields;
+mod hysteresis;
 pub(super) mod metrics;
 mod module;
 mod plugin;
+mod probe;
 mod procfs;
+mod rate;
+mod store;
+mod threshold;
 mod time;
+mod units;
+mod window;
 
 use std::sync::Arc;
 
@@ -28,10 +36,17 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("hysteresis", &[], hysteresis::open),
     ("metrics", &["metric"], metrics::open),
     ("plugin", &[], plugin::open),
+    ("probe", &[], probe::open),
     ("procfs", &[], procfs::open),
+    ("rate", &[], rate::open),
+    ("store", &[], store::open),
+    ("threshold", &[], threshold::open),
     ("time", &[], time::open),
+    ("units", &[], units::open),
+    ("window", &[], window::open),
 ];
 
 /// Makes every module.
