@@ -21,6 +21,7 @@ use super::{Fault, Limits, ScriptError};
 use crate::collect::Root;
 use crate::model::{Clock, Moment};
 use crate::store::Store;
+use crate::telemetry::StatusBoard;
 
 /// What a host is made with.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct HostOptions {
     pub store: Store,
     /// The kernel's files.
     pub root: Root,
+    /// How every part of the agent is doing; an empty one where there is no agent.
+    pub board: StatusBoard,
     /// The runtime that waits for what scripts wait for.
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
@@ -48,6 +51,7 @@ impl HostOptions {
         Self {
             store,
             root: Root::machine(),
+            board: StatusBoard::new(),
             runtime,
             is_service: false,
             publish: None,
@@ -132,6 +136,7 @@ impl Host {
         let services = Services {
             store: options.store,
             root: options.root,
+            board: options.board,
             speeds: Speeds::default(),
             filesystems: Mutex::default(),
             runtime: options.runtime,

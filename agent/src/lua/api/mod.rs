@@ -7,14 +7,22 @@
 mod argument;
 mod database;
 pub(super) mod every;
+mod fields;
+mod hysteresis;
 pub(super) mod metrics;
 mod module;
 mod mysql;
 mod plugin;
 mod postgres;
+mod probe;
 mod procfs;
+mod rate;
 mod sqlite;
+mod store;
+mod threshold;
 mod time;
+mod units;
+mod window;
 
 use std::sync::Arc;
 
@@ -32,13 +40,20 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("hysteresis", &[], hysteresis::open),
     ("metrics", &["metric"], metrics::open),
     ("mysql", &[], mysql::open),
     ("plugin", &[], plugin::open),
+    ("probe", &[], probe::open),
     ("procfs", &[], procfs::open),
     ("postgres", &[], postgres::open),
     ("sqlite", &[], sqlite::open),
+    ("rate", &[], rate::open),
+    ("store", &[], store::open),
+    ("threshold", &[], threshold::open),
     ("time", &[], time::open),
+    ("units", &[], units::open),
+    ("window", &[], window::open),
 ];
 
 /// Makes every module.
