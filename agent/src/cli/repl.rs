@@ -90,6 +90,7 @@ impl Prompt {
             is_service: false,
             publish: Some(publisher(&reach)),
             modules: Vec::new(),
+            log: None,
         });
         let (session, interrupt) = host
             .session(Limits::BY_HAND)

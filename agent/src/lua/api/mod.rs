@@ -5,11 +5,26 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod crypto;
 pub(super) mod every;
+mod file;
+mod goos;
+mod goruntime;
+pub(super) mod http;
+mod ioutil;
+mod log;
 pub(super) mod metrics;
 mod module;
+mod parser;
 mod plugin;
+mod regexp;
+#[cfg(test)]
+mod servers;
+mod syscall;
+mod tac;
+mod tcp;
 mod time;
+mod tls_util;
 
 use std::sync::Arc;
 
@@ -27,9 +42,21 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("crypto", &[], crypto::open),
+    ("goos", &[], goos::open),
+    ("goruntime", &[], goruntime::open),
+    ("http", &[], http::open),
+    ("ioutil", &[], ioutil::open),
+    ("log", &[], log::open),
     ("metrics", &["metric"], metrics::open),
+    ("parser", &[], parser::open),
     ("plugin", &[], plugin::open),
+    ("regexp", &[], regexp::open),
+    ("syscall", &[], syscall::open),
+    ("tac", &[], tac::open),
+    ("tcp", &[], tcp::open),
     ("time", &[], time::open),
+    ("tls_util", &[], tls_util::open),
 ];
 
 /// Makes every module.
@@ -45,4 +72,10 @@ pub(super) fn open(lua: &Lua, context: &Arc<Context>, wrappers: &Wrappers) -> ml
         globals.raw_set(*name, table)?;
     }
     Ok(())
+}
+
+/// What a script is told that holds too many files and connections.
+fn too_many(context: &Context) -> String {
+    let most = context.handles.most();
+    format!("too many open files and connections, a plugin can have {most}")
 }
