@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask ebpf` leaves them in `target/ebpf/objects`; `MOONWARD_EBPF_OBJECTS` names another
 //! directory. Without them the agent builds all the same and its probes say that they are missing.
+//!
+//! Embeds the shipped Lua too: every `*.lua` of `lua-stdlib/plugins` and `lua-stdlib/modules`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fmt::Write, fs, io};
@@ -37,7 +39,39 @@ fn main() -> io::Result<()> {
         )
         .map_err(io::Error::other)?;
     }
-    fs::write(output.join("objects.rs"), code)
+    fs::write(output.join("objects.rs"), code)?;
+    let library = variable("CARGO_MANIFEST_DIR")?.join("../lua-stdlib");
+    fs::write(output.join("library.rs"), embed_lua(&library)?)
+}
+
+/// The code for the tables of shipped Lua: name and text, by name.
+fn embed_lua(library: &Path) -> io::Result<String> {
+    let mut code = String::new();
+    for (table, folder) in [("PLUGINS", "plugins"), ("MODULES", "modules")] {
+        let folder = library.join(folder);
+        // A folder without files is not in every copy of the sources.
+        let watched = if folder.is_dir() { &folder } else { library };
+        println!("cargo:rerun-if-changed={}", watched.display());
+        let mut files = Vec::new();
+        if folder.is_dir() {
+            for entry in fs::read_dir(&folder)? {
+                files.push(entry?.path());
+            }
+        }
+        files.sort();
+        writeln!(code, "pub(super) const {table}: &[(&str, &str)] = &[")
+            .map_err(io::Error::other)?;
+        for file in files
+            .iter()
+            .filter(|file| file.extension().is_some_and(|found| found == "lua"))
+        {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let path = fs::canonicalize(file)?;
+            writeln!(code, "    ({name:?}, include_str!({path:?})),").map_err(io::Error::other)?;
+        }
+        writeln!(code, "];").map_err(io::Error::other)?;
+    }
+    Ok(code)
 }
 
 /// Copies the object beside the generated code, so that it cannot change under the compiler, and

@@ -4,6 +4,7 @@
 
 mod banner;
 mod doors;
+mod http;
 pub mod listeners;
 pub mod notify;
 mod plan;
@@ -17,5 +18,6 @@ mod state;
 pub mod supervisor;
 mod tasks;
 pub mod watchdog;
+mod zalua_storage;
 
 pub use run::{RunOptions, run};

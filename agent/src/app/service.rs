@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::doors::{self, Zabbix};
+use super::http::{self, HttpDoors};
 use super::listeners::SocketFile;
 use super::notify::Notifier;
 use super::probing::SharedProbes;
@@ -13,6 +14,7 @@ use super::run::{Prepared, RunOptions};
 use super::signals::{Signals, Wish};
 use super::state::State;
 use super::supervisor::Supervisor;
+use super::zalua_storage::ZaluaStorage;
 use super::{plan, reload, tasks};
 use crate::cli::exit;
 use crate::collect::schedule::Running;
@@ -49,6 +51,7 @@ pub(super) struct Service {
     pub(super) store: Store,
     pub(super) board: StatusBoard,
     pub(super) zabbix: Zabbix,
+    pub(super) http: HttpDoors,
     pub(super) control_path: String,
     pub(super) started: Moment,
     pub(super) schedule: Option<Running>,
@@ -61,6 +64,7 @@ pub(super) struct Service {
     /// How often what the Zabbix doors answer from looks at what there is to discover.
     pub(super) zabbix_looks: watch::Sender<Duration>,
     pub(super) state: State,
+    pub(super) zalua_storage: Option<ZaluaStorage>,
     signals: Signals,
     supervisor: Supervisor,
     /// The files of the sockets that were bound here; they go at the end.
@@ -100,6 +104,7 @@ impl Service {
             }
         };
         let zabbix = doors::zabbix(&config.zabbix, &mut inherited, by_hand, &store, &board);
+        let http = http::open(&config.http, &mut inherited, by_hand, &store, &board);
         let zalua = doors::zalua(&config, &board);
         if options.zalua_socket.is_some() && zalua.is_none() {
             return Err((log, crate::serve::zalua::daemon::NOT_LISTENING));
@@ -119,6 +124,10 @@ impl Service {
         if config.store.snapshot {
             state.restore(&store);
         }
+        let zalua_storage = ZaluaStorage::new(&config.zalua, &board);
+        if let Some(storage) = &zalua_storage {
+            storage.restore(&store);
+        }
         let mut service = Self {
             started: store.clock().now(),
             control_path: control_path.unwrap_or_default(),
@@ -128,6 +137,7 @@ impl Service {
             snapshots: watch::Sender::new(plan::snapshots(&config.store)),
             zabbix_looks: watch::Sender::new(plan::zabbix_looks(&config.collect)),
             state,
+            zalua_storage,
             signals,
             supervisor: Supervisor::default(),
             options,
@@ -140,6 +150,7 @@ impl Service {
             store,
             board,
             zabbix,
+            http,
             socket_files: control_file.into_iter().chain(zalua_file).collect(),
         };
         service.start_schedule();
@@ -263,10 +274,16 @@ impl Service {
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
         self.zabbix = Zabbix::default();
+        // The watch over them has ended; what plugins still hold closes with them.
+        drop(self.http);
         if self.config.store.snapshot {
             // A busy disk is no reason to lose it to TimeoutStopSec=.
             self.notifier.extend_timeout(SNAPSHOT_TIME);
             self.state.save(&self.store);
+        }
+        if let Some(storage) = &self.zalua_storage {
+            self.notifier.extend_timeout(SNAPSHOT_TIME);
+            storage.save(&self.store);
         }
         tracing::info!("ended");
         self.log

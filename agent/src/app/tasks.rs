@@ -11,6 +11,7 @@ use super::notify;
 use super::service::Service;
 use super::supervisor::Shutdown;
 use super::watchdog::{Alive, Supervised, Watchdog};
+use super::zalua_storage;
 use crate::model::Batch;
 use crate::serve::control::{self, AppCommand};
 use crate::serve::zalua;
@@ -45,8 +46,10 @@ pub(super) fn spawn(
     watch_units(service);
     keep_house(service);
     save_snapshots(service);
+    save_zalua_storage(service);
     refresh_zabbix(service);
     watch_zabbix(service);
+    watch_http(service);
     beat(service)
 }
 
@@ -214,6 +217,30 @@ fn save_snapshots(service: &mut Service) {
         });
 }
 
+/// Writes ZaLua's storage file; the last time is at the end of the service.
+fn save_zalua_storage(service: &mut Service) {
+    let Some(storage) = service.zalua_storage.clone() else {
+        return;
+    };
+    let store = service.store.clone();
+    service
+        .supervisor()
+        .spawn("zalua-storage", None, move |mut shutdown| {
+            let (storage, store) = (storage.clone(), store.clone());
+            async move {
+                loop {
+                    tokio::select! {
+                        () = tokio::time::sleep(zalua_storage::PERIOD) => {}
+                        () = shutdown.wait() => return Ok(()),
+                    }
+                    let (storage, store) = (storage.clone(), store.clone());
+                    let saved = tokio::task::spawn_blocking(move || storage.save(&store));
+                    saved.await.map_err(|error| error.to_string())?;
+                }
+            }
+        });
+}
+
 /// What the Zabbix doors answer from looks from time to time at what there is to discover; the
 /// first look is taken at start, when the first round of values is there.
 fn refresh_zabbix(service: &mut Service) {
@@ -278,6 +305,33 @@ fn watch_zabbix(service: &mut Service) {
         });
 }
 
+/// Brings what the HTTP doors have counted to the board and the store. Plugins may open doors where
+/// the configuration opens none, so this is always done once something was asked.
+fn watch_http(service: &mut Service) {
+    let http = service.http.http.clone();
+    let (part, store) = (
+        service.board.part_as_it_is(Room::Door, super::http::NAME),
+        service.store.clone(),
+    );
+    let has_doors = !service.http.doors.is_empty();
+    service
+        .supervisor()
+        .spawn("http-door", None, move |shutdown| {
+            let (http, part, store) = (http.clone(), Arc::clone(&part), store.clone());
+            async move {
+                let mut batch = Batch::new();
+                every(BEAT, shutdown, || {
+                    if has_doors || http.is_running() {
+                        super::http::count(&http, &part, &mut batch);
+                        store.put("http", &batch, None);
+                    }
+                })
+                .await;
+                Ok(())
+            }
+        });
+}
+
 /// The runtime says that it is alive.
 fn beat(service: &mut Service) -> Heartbeat {
     let heart = Heartbeat::new("runtime", service.store.clock().clone());
@@ -305,6 +359,9 @@ pub(super) fn watchdog(service: &Service, runtime: Heartbeat) -> Option<Watchdog
             .iter()
             .map(|heart| supervised(heart.clone(), SILENCE)),
     );
+    if !service.http.doors.is_empty() {
+        tasks.push(supervised(service.http.http.heart(), SILENCE));
+    }
     if service.schedule.is_some() {
         tasks.push(supervised(service.collecting.clone(), COLLECT_SILENCE));
     }

@@ -8,7 +8,6 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::collect::Root;
 use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
@@ -79,14 +78,10 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
             return said(exit::SOFTWARE, short, String::new());
         }
     };
+    let store = Store::new(Clock::System, StoreLimits::default());
     let host = Host::new(HostOptions {
-        store: Store::new(Clock::System, StoreLimits::default()),
-        root: Root::machine(),
-        runtime: runtime.handle().clone(),
-        is_service: false,
-        publish: None,
-        modules: Vec::new(),
         log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
+        ..HostOptions::new(store, runtime.handle().clone())
     });
     let run = host.start(Script {
         name: script_name(file),

@@ -1,5 +1,7 @@
 //! `moonward plugins`: the plugins and how they are doing.
 
+use std::io::IsTerminal as _;
+
 use lexopt::Parser;
 
 use super::ask::reply;
@@ -14,11 +16,13 @@ pub static VERB: Verb = Verb {
     help: "\
 Usage: moonward plugins [OPTIONS]
 
-Prints a line per plugin: its name, its verdict and the reason when it does not work, with tabs
+Prints on a terminal a table of the plugins: how often each ran, its errors, the time of its last
+run, its memory, how often it was started again, and the reason with script and line when it does
+not work. Elsewhere it prints a line per plugin: its name, its verdict and the reason, with tabs
 between.
 
 Options
-  --json             print a JSON array instead
+  --json             print a JSON array with everything instead
 ",
     options: &["json", "socket", "timeout"],
 };
@@ -26,7 +30,15 @@ Options
 /// Runs the verb.
 pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
     let given = VERB.read(parser, 0)?;
-    let form = if given.json { Form::Json } else { Form::Text };
+    let form = if given.json {
+        Form::Json
+    } else if output::colours() {
+        Form::Colour
+    } else if std::io::stdout().is_terminal() {
+        Form::Table
+    } else {
+        Form::Text
+    };
     match reply(&Request::Plugins(form), &given.reach) {
         Ok(list) => {
             // Not on the standard output: an empty list is an empty list to a script.

@@ -17,8 +17,7 @@ use tokio::runtime::Runtime;
 use super::ask::{Reach, reply};
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::collect::Root;
-use crate::lua::{Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
+use crate::lua::{Fault, Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
 use crate::model::{Clock, Value};
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
@@ -84,13 +83,8 @@ impl Prompt {
             .map_err(|error| failed(&format!("the runtime cannot be started: {error}")))?;
         let store = Store::new(Clock::System, LIMITS);
         let host = Host::new(HostOptions {
-            store: store.clone(),
-            root: Root::machine(),
-            runtime: runtime.handle().clone(),
-            is_service: false,
             publish: Some(publisher(&reach)),
-            modules: Vec::new(),
-            log: None,
+            ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
         let (session, interrupt) = host
             .session(Limits::BY_HAND)
@@ -217,6 +211,9 @@ impl Prompt {
 }
 
 fn complain(error: &SessionError) {
+    if matches!(error, SessionError::Script(error) if error.fault == Fault::Stopped) {
+        return output::complain("interrupted");
+    }
     let trace = match error {
         SessionError::Script(error) => error.traceback.as_deref(),
         SessionError::Incomplete => None,

@@ -1,6 +1,9 @@
 //! What differs between two configurations, and whether a reload is enough for it.
 
-use super::schema::{COLLECTOR_KEYS, Reload, SECTIONS};
+use std::collections::BTreeSet;
+
+use super::plugin;
+use super::schema::{COLLECTOR_KEYS, Field, PLUGIN_KEYS, Reload, SECTIONS};
 use super::types::{CollectConfig, Config};
 
 /// One key whose value differs.
@@ -10,7 +13,8 @@ pub struct Change {
     pub section: String,
     /// The key in it.
     pub key: &'static str,
-    /// The value before, as a file would have it.
+    /// The value before, as a file would have it; of options how many there are, because they may
+    /// hold passwords and this is logged.
     pub old: String,
     /// The value after.
     pub new: String,
@@ -53,15 +57,20 @@ impl Difference {
 
 /// Compares two configurations key by key.
 pub fn difference(old: &Config, new: &Config) -> Difference {
-    let changes = effective(old)
+    // A plugin that has a table in one of them has the values of `[plugin]` in the other.
+    let named: BTreeSet<&str> = [old, new]
         .into_iter()
-        .zip(effective(new))
+        .flat_map(|config| config.plugin.named.keys().map(String::as_str))
+        .collect();
+    let changes = all(old, &named)
+        .into_iter()
+        .zip(all(new, &named))
         .filter(|(old, new)| old.value != new.value)
         .map(|(old, new)| Change {
             section: new.section,
             key: new.key,
-            old: old.value,
-            new: new.value,
+            old: old.shown.unwrap_or(old.value),
+            new: new.shown.unwrap_or(new.value),
             restart: new.reload == Reload::Restart,
         })
         .collect();
@@ -73,11 +82,25 @@ pub(super) struct Effective {
     pub(super) section: String,
     pub(super) key: &'static str,
     pub(super) value: String,
+    /// What is shown in its place where others can read it.
+    shown: Option<String>,
     pub(super) reload: Reload,
 }
 
-/// Every key there is, always in the same order.
+/// Every key that has a value in the configuration.
 pub(super) fn effective(config: &Config) -> Vec<Effective> {
+    all(
+        config,
+        &config.plugin.named.keys().map(String::as_str).collect(),
+    )
+}
+
+/// Every key there is, always in the same order; of plugins those of `named`.
+fn all(config: &Config, named: &BTreeSet<&str>) -> Vec<Effective> {
+    let plugins: Vec<_> = named
+        .iter()
+        .map(|name| (*name, config.plugin.settings(name)))
+        .collect();
     // The fields of the schema lead to places to write to; reading needs a copy to lead into.
     let mut config = config.clone();
     let mut all = Vec::new();
@@ -87,6 +110,7 @@ pub(super) fn effective(config: &Config) -> Vec<Effective> {
                 section: section.name.to_owned(),
                 key: key.name,
                 value: key.field.show(&mut config),
+                shown: None,
                 reload: key.reload,
             });
         }
@@ -100,6 +124,19 @@ pub(super) fn effective(config: &Config) -> Vec<Effective> {
                 section: format!("collect.{name}"),
                 key: key.name,
                 value: key.field.show(collector),
+                shown: None,
+                reload: key.reload,
+            });
+        }
+    }
+    for (name, mut settings) in plugins {
+        for key in PLUGIN_KEYS {
+            all.push(Effective {
+                section: plugin::section(name),
+                key: key.name,
+                value: key.field.show(&mut settings),
+                shown: matches!(key.field, Field::Options(_))
+                    .then(|| format!("{} options", settings.options.iter().count())),
                 reload: key.reload,
             });
         }

@@ -56,6 +56,11 @@ impl Environment {
         self.runtime_directory().join("control.sock")
     }
 
+    /// Where the runner's socket is by default.
+    pub fn runner_socket(&self) -> PathBuf {
+        self.runtime_directory().join("runner.sock")
+    }
+
     fn last_resort(&self) -> PathBuf {
         PathBuf::from(format!("/tmp/moonward-{}", self.uid))
     }

@@ -1,6 +1,7 @@
 //! Reads one value of a file into the field it belongs to, and prints a field as the file would
 //! have it.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,7 @@ impl<T> Field<T> {
                 units::show_size(*most)
             ),
             Self::Count(_, least, most) => format!("a whole number from {least} to {most}"),
+            Self::Number(_, least, most) => format!("a whole number from {least} to {most}"),
             Self::Name(_) => "a text that is not empty".to_owned(),
             Self::Text(_) => "a text".to_owned(),
             Self::Level(_) => {
@@ -54,6 +56,8 @@ impl<T> Field<T> {
                     .to_owned()
             }
             Self::Patterns(_) => format!("a list of at most {LIST_MAX} texts that are not empty"),
+            Self::Paths(_) => format!("a list of at most {LIST_MAX} absolute paths"),
+            Self::Options(_) => "a table".to_owned(),
             Self::Peers(_) => format!(
                 "a list of at most {LIST_MAX} addresses, networks and host names, such as \
                  [\"127.0.0.1\", \"10.0.0.0/8\", \"zabbix.example.com\"]"
@@ -61,8 +65,16 @@ impl<T> Field<T> {
         }
     }
 
-    /// Puts a value into its field, or says what is wrong with it; then the field is as it was.
-    pub(super) fn set(&self, target: &mut T, value: &DeValue<'_>) -> Result<(), Wrong> {
+    /// Puts a value into its field, or says everything that is wrong with it; then the field is as
+    /// it was.
+    pub(super) fn set(&self, target: &mut T, value: &DeValue<'_>) -> Result<(), Vec<Wrong>> {
+        match self {
+            Self::Options(field) => field(target).take(value),
+            _ => self.set_one(target, value).map_err(|wrong| vec![wrong]),
+        }
+    }
+
+    fn set_one(&self, target: &mut T, value: &DeValue<'_>) -> Result<(), Wrong> {
         let wrong = |reason: &str| {
             let mut message = format!("found {}, expected {}", show(value), self.expected());
             if !reason.is_empty() {
@@ -90,6 +102,13 @@ impl<T> Field<T> {
             Self::Count(field, least, most) => {
                 let digits = value.as_integer().ok_or_else(|| wrong(""))?;
                 *field(target) = usize::from_str_radix(digits.as_str(), digits.radix())
+                    .ok()
+                    .and_then(|read| within(read, *least, *most))
+                    .ok_or_else(|| wrong(""))?;
+            }
+            Self::Number(field, least, most) => {
+                let digits = value.as_integer().ok_or_else(|| wrong(""))?;
+                *field(target) = u64::from_str_radix(digits.as_str(), digits.radix())
                     .ok()
                     .and_then(|read| within(read, *least, *most))
                     .ok_or_else(|| wrong(""))?;
@@ -127,6 +146,13 @@ impl<T> Field<T> {
                     text => Ok(text.to_owned()),
                 })?;
             }
+            Self::Paths(field) => {
+                *field(target) = self.list(value, &wrong, |text| {
+                    absolute(text).ok_or_else(|| "it does not begin with \"/\"".to_owned())
+                })?;
+            }
+            // Has mistakes of its own, see above.
+            Self::Options(_) => return Err(wrong("")),
             Self::Peers(field) => {
                 *field(target) = self.list(value, &wrong, peer)?;
             }
@@ -165,24 +191,35 @@ impl<T> Field<T> {
     pub(super) fn show(&self, target: &mut T) -> String {
         match self {
             Self::Bool(field) => field(target).to_string(),
-            Self::Duration(field, ..) => quoted(&units::show_duration(*field(target))),
-            Self::Size(field, ..) => quoted(&units::show_size(*field(target))),
+            Self::Duration(field, ..) => toml_text(&units::show_duration(*field(target))),
+            Self::Size(field, ..) => toml_text(&units::show_size(*field(target))),
             Self::Count(field, ..) => field(target).to_string(),
-            Self::Name(field) | Self::Text(field) => quoted(field(target)),
-            Self::Level(field) => quoted(field(target).as_str()),
-            Self::Path(field) => quoted(&field(target).to_string_lossy()),
-            Self::OptionalPath(field) => field(target)
-                .as_ref()
-                .map_or_else(|| quoted("off"), |path| quoted(&path.to_string_lossy())),
-            Self::OptionalAddress(field) => {
-                field(target).map_or_else(|| quoted("off"), |address| quoted(&address.to_string()))
+            Self::Number(field, ..) => field(target).to_string(),
+            Self::Options(field) => field(target).show(),
+            Self::Paths(field) => {
+                let list: Vec<String> = field(target)
+                    .iter()
+                    .map(|path| toml_text(&path.to_string_lossy()))
+                    .collect();
+                format!("[{}]", list.join(", "))
             }
+            Self::Name(field) | Self::Text(field) => toml_text(field(target)),
+            Self::Level(field) => toml_text(field(target).as_str()),
+            Self::Path(field) => toml_text(&field(target).to_string_lossy()),
+            Self::OptionalPath(field) => field(target).as_ref().map_or_else(
+                || toml_text("off"),
+                |path| toml_text(&path.to_string_lossy()),
+            ),
+            Self::OptionalAddress(field) => field(target).map_or_else(
+                || toml_text("off"),
+                |address| toml_text(&address.to_string()),
+            ),
             Self::Patterns(field) => {
-                let list: Vec<String> = field(target).iter().map(|text| quoted(text)).collect();
+                let list: Vec<String> = field(target).iter().map(|text| toml_text(text)).collect();
                 format!("[{}]", list.join(", "))
             }
             Self::Peers(field) => {
-                let list: Vec<String> = field(target).iter().map(|peer| quoted(peer)).collect();
+                let list: Vec<String> = field(target).iter().map(|peer| toml_text(peer)).collect();
                 format!("[{}]", list.join(", "))
             }
         }
@@ -246,7 +283,29 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// As a basic string of TOML, whose escapes are those of Rust as far as these texts go.
+/// For a message: what does not print is escaped.
 fn quoted(text: &str) -> String {
     format!("{text:?}")
+}
+
+/// As a basic string of TOML.
+pub(super) fn toml_text(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            control if control.is_control() => {
+                // Writing to a string cannot fail.
+                write!(quoted, "\\u{:04X}", u32::from(control)).ok();
+            }
+            plain => quoted.push(plain),
+        }
+    }
+    quoted.push('"');
+    quoted
 }

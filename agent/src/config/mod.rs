@@ -11,21 +11,29 @@ pub mod difference;
 pub mod environment;
 mod field;
 pub mod load;
+pub mod options;
 pub mod parse;
+pub mod plugin;
 pub mod problem;
 mod schema;
+mod suggest;
 pub mod types;
 pub mod units;
 
 pub use difference::{Difference, difference};
 pub use environment::Environment;
 pub use load::ConfigPaths;
+pub use options::{OptionValue, Options};
 pub use parse::Source;
+pub use plugin::{PluginConfig, PluginSettings};
 pub use problem::{Problem, Problems};
 pub use types::{
-    AgentConfig, CollectConfig, CollectorConfig, Config, ControlConfig, FilesystemConfig, LogLevel,
-    ProbeConfig, StateConfig, StoreConfig, UnitConfig, ZabbixConfig, ZaluaConfig,
+    AgentConfig, CollectConfig, CollectorConfig, Config, ControlConfig, FilesystemConfig,
+    HttpConfig, LogLevel, ProbeConfig, RunnerConfig, StateConfig, StoreConfig, UnitConfig,
+    ZabbixConfig, ZaluaConfig,
 };
 
+#[cfg(test)]
+mod plugin_tests;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::environment::Environment;
 use super::field::{Wrong, short, show};
+use super::plugin::{self, PluginConfig, PluginSettings};
 use super::problem::{Problem, Problems};
-use super::schema::{COLLECTOR_KEYS, Key, SECTIONS, keys};
+use super::schema::{COLLECTOR_KEYS, PLUGIN_KEYS, SECTIONS, keys};
+use super::suggest::unknown;
 use super::types::{CollectConfig, Config};
+use super::units;
 
 /// A file's content and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,16 +138,72 @@ impl Reader {
                 }
                 continue;
             }
+            if path == "plugin"
+                && let DeValue::Table(inner) = value.get_ref()
+            {
+                self.plugin(file, name, key.span(), inner);
+                continue;
+            }
             match self.set(path, name, value) {
-                Some(Ok(())) => {
-                    let place = file.lines.position(value.span().start);
-                    self.set.insert(full, (file.path.to_owned(), place));
-                }
-                Some(Err(wrong)) => file.wrong(
-                    wrong.span.unwrap_or_else(|| value.span()),
-                    format!("{full}: {}", wrong.message),
-                ),
+                Some(result) => self.was_set(file, full, value, result),
                 None => file.wrong(key.span(), unknown(path, name)),
+            }
+        }
+    }
+
+    /// Notes that a key was set, or what is wrong with it.
+    fn was_set(
+        &mut self,
+        file: &mut File<'_>,
+        full: String,
+        value: &Spanned<DeValue<'_>>,
+        result: Result<(), Vec<Wrong>>,
+    ) {
+        match result {
+            Ok(()) => {
+                let place = file.lines.position(value.span().start);
+                self.set.insert(full, (file.path.to_owned(), place));
+            }
+            Err(wrongs) => {
+                for wrong in wrongs {
+                    let span = wrong.span.unwrap_or_else(|| value.span());
+                    file.wrong(span, format!("{full}: {}", wrong.message));
+                }
+            }
+        }
+    }
+
+    /// Reads `[plugin.NAME]`.
+    fn plugin(&mut self, file: &mut File<'_>, name: &str, at: Range<usize>, table: &DeTable<'_>) {
+        if !PluginConfig::is_name(name) {
+            let message = format!(
+                "plugin: found {:?}, expected the name of a plugin, which has at most {} letters, \
+                 digits, \"_\", \".\" and \"-\"",
+                short(name),
+                PluginConfig::NAME_MAX
+            );
+            return file.wrong(at, message);
+        }
+        let name = plugin::bare(name);
+        let named = &mut self.config.plugin.named;
+        if !named.contains_key(name) && named.len() >= PluginConfig::NAMED_MAX {
+            let message = format!(
+                "plugin: found {:?}, expected at most {} plugins with a table of their own",
+                short(name),
+                PluginConfig::NAMED_MAX
+            );
+            return file.wrong(at, message);
+        }
+        named.entry(name.to_owned()).or_default();
+        let section = plugin::section(name);
+        for (key, value) in table {
+            let Some(known) = PLUGIN_KEYS.iter().find(|known| known.name == key.get_ref()) else {
+                file.wrong(key.span(), unknown(&section, key.get_ref()));
+                continue;
+            };
+            if let Some(settings) = self.config.plugin.named.get_mut(name) {
+                let result = known.field.set(settings, value.get_ref());
+                self.was_set(file, join(&section, known.name), value, result);
             }
         }
     }
@@ -155,7 +214,7 @@ impl Reader {
         section: &str,
         name: &str,
         value: &Spanned<DeValue<'_>>,
-    ) -> Option<Result<(), Wrong>> {
+    ) -> Option<Result<(), Vec<Wrong>>> {
         if let Some(key) = keys(section).iter().find(|key| key.name == name) {
             return Some(key.field.set(&mut self.config, value.get_ref()));
         }
@@ -179,7 +238,8 @@ impl Reader {
         if !self.set.contains_key("zabbix.hostname") {
             config.zabbix.hostname.clone_from(&config.agent.hostname);
         }
-        let store = &mut config.store;
+        self.settle_plugins();
+        let store = &mut self.config.store;
         if store.max_series_per_source > store.max_series {
             if let Some((file, place)) = self.set.get("store.max_series_per_source") {
                 self.problems.push(Problem {
@@ -194,6 +254,67 @@ impl Reader {
             } else {
                 store.max_series_per_source = store.max_series;
             }
+        }
+    }
+}
+
+impl Reader {
+    /// Plugins take what their own table does not say from `[plugin]`; the pauses between starts
+    /// must fit each other.
+    fn settle_plugins(&mut self) {
+        let plugins = &mut self.config.plugin;
+        for (name, settings) in &mut plugins.named {
+            let section = plugin::section(name);
+            let said = |key: &str| self.set.contains_key(&join(&section, key));
+            let own = std::mem::replace(settings, plugins.common.clone());
+            *settings = PluginSettings {
+                enabled: if said("enabled") {
+                    own.enabled
+                } else {
+                    settings.enabled
+                },
+                memory: if said("memory") {
+                    own.memory
+                } else {
+                    settings.memory
+                },
+                instructions: if said("instructions") {
+                    own.instructions
+                } else {
+                    settings.instructions
+                },
+                time: if said("time") {
+                    own.time
+                } else {
+                    settings.time
+                },
+                deadline: if said("deadline") {
+                    own.deadline
+                } else {
+                    settings.deadline
+                },
+                options: own.options,
+            };
+        }
+        if plugins.restart_delay <= plugins.restart_delay_max {
+            return;
+        }
+        // Somebody who sets one need not know of the other.
+        let least = self.set.get("plugin.restart_delay");
+        let most = self.set.get("plugin.restart_delay_max");
+        match (least, most) {
+            (Some(_), Some((file, place))) => self.problems.push(Problem {
+                file: file.clone(),
+                position: Some(*place),
+                message: format!(
+                    "plugin.restart_delay_max: found {:?}, expected at least \
+                     plugin.restart_delay, which is {:?}",
+                    units::show_duration(plugins.restart_delay_max),
+                    units::show_duration(plugins.restart_delay)
+                ),
+            }),
+            (Some(_), None) => plugins.restart_delay_max = plugins.restart_delay,
+            _ => plugins.restart_delay = plugins.restart_delay_max,
         }
     }
 }
@@ -247,97 +368,6 @@ pub(super) fn collector_index(section: &str) -> Option<usize> {
 
 fn is_section(path: &str) -> bool {
     SECTIONS.iter().any(|section| section.name == path) || collector_index(path).is_some()
-}
-
-/// The keys and tables that a table may have.
-fn names(section: &str) -> Vec<&'static str> {
-    let mut names: Vec<&'static str> = keys(section).iter().map(|key: &Key<_>| key.name).collect();
-    if collector_index(section).is_some() {
-        names.extend(COLLECTOR_KEYS.iter().map(|key| key.name));
-    }
-    match section {
-        "" => names.extend(
-            SECTIONS
-                .iter()
-                .map(|section| section.name)
-                .filter(|name| !name.contains('.')),
-        ),
-        "collect" => names.extend(CollectConfig::NAMES),
-        _ => {}
-    }
-    names
-}
-
-/// The message for a key that is not known, with the nearest that is.
-fn unknown(section: &str, name: &str) -> String {
-    let names = names(section);
-    let place = if section.is_empty() {
-        "the file".to_owned()
-    } else {
-        format!("[{section}]")
-    };
-    let mut message = format!("unknown key {:?} in {place}", short(name));
-    let nearest = names
-        .iter()
-        .map(|known| (distance(name, known), *known))
-        .min();
-    if let Some((distance, known)) = nearest
-        && distance <= (known.len() / 3).max(1)
-    {
-        return format!("{message}; did you mean {known:?}?");
-    }
-    let elsewhere: Vec<String> = SECTIONS
-        .iter()
-        .filter(|other| other.keys.iter().any(|key| key.name == name))
-        .map(|other| format!("[{}]", other.name))
-        .collect();
-    if !elsewhere.is_empty() {
-        message += "; it belongs to ";
-        message += &elsewhere.join(" or ");
-    }
-    message += "; known are ";
-    message += &names.join(", ");
-    message
-}
-
-/// How many characters must be put in, taken out, changed or swapped with their neighbour to make
-/// one word of the other; case and `-` for `_` count nothing. Long words are not compared.
-fn distance(one: &str, two: &str) -> usize {
-    let fold = |text: &str| -> Vec<char> {
-        text.chars()
-            .take(65)
-            .map(|character| match character {
-                '-' => '_',
-                other => other.to_ascii_lowercase(),
-            })
-            .collect()
-    };
-    let (one, two) = (fold(one), fold(two));
-    if one.len() > 64 {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=two.len()).collect();
-    for (row, here) in one.iter().enumerate() {
-        let mut next = vec![row + 1];
-        for (column, there) in two.iter().enumerate() {
-            let at =
-                |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX - 1);
-            let mut cost = (at(&last, column) + usize::from(here != there))
-                .min(at(&last, column + 1) + 1)
-                .min(at(&next, column) + 1);
-            if row > 0
-                && column > 0
-                && one.get(row - 1) == Some(there)
-                && two.get(column - 1) == Some(here)
-            {
-                cost = cost.min(at(&before, column - 1) + 1);
-            }
-            next.push(cost);
-        }
-        before = std::mem::replace(&mut last, next);
-    }
-    last.last().copied().unwrap_or(usize::MAX)
 }
 
 /// Where the lines of a text start, for positions of many mistakes in one large file.

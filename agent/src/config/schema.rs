@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::options::Options;
+use super::plugin::PluginSettings;
 use super::types::{CollectorConfig, Config, LogLevel};
 
 /// A table of the file and the keys it may have.
@@ -38,6 +40,7 @@ pub(super) enum Field<T> {
     Duration(fn(&mut T) -> &mut Duration, Duration, Duration),
     Size(fn(&mut T) -> &mut u64, u64, u64),
     Count(fn(&mut T) -> &mut usize, usize, usize),
+    Number(fn(&mut T) -> &mut u64, u64, u64),
     /// Words that must not be empty.
     Name(fn(&mut T) -> &mut String),
     /// Words that may be empty.
@@ -48,6 +51,9 @@ pub(super) enum Field<T> {
     OptionalPath(fn(&mut T) -> &mut Option<PathBuf>),
     /// Address and port, or `"off"`.
     OptionalAddress(fn(&mut T) -> &mut Option<SocketAddr>),
+    Paths(fn(&mut T) -> &mut Vec<PathBuf>),
+    /// A table of whatever is in it.
+    Options(fn(&mut T) -> &mut Options),
     Patterns(fn(&mut T) -> &mut Vec<String>),
     Peers(fn(&mut T) -> &mut Vec<String>),
 }
@@ -74,6 +80,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// Ten million series are some gigabytes; more is a mistake in the number.
 const SERIES_MAX: usize = 10_000_000;
+const HOUR: Duration = Duration::from_hours(1);
+const MIB: u64 = 1 << 20;
 
 /// What every `[collect.NAME]` has, NAME being one of `CollectConfig::NAMES`.
 pub(super) const COLLECTOR_KEYS: &[Key<CollectorConfig>] = &[
@@ -82,6 +90,30 @@ pub(super) const COLLECTOR_KEYS: &[Key<CollectorConfig>] = &[
         "interval",
         Field::Duration(|to| &mut to.interval, INTERVAL_MIN, DAY),
     ),
+];
+
+/// What every `[plugin.NAME]` has, NAME being any name that a plugin can have. What it leaves out
+/// is as in `[plugin]`, which has the same keys but the last.
+pub(super) const PLUGIN_KEYS: &[Key<PluginSettings>] = &[
+    live("enabled", Field::Bool(|to| &mut to.enabled)),
+    live("memory", Field::Size(|to| &mut to.memory, MIB, 1024 * MIB)),
+    live(
+        "instructions",
+        Field::Number(|to| &mut to.instructions, 100_000, 1_000_000_000_000),
+    ),
+    live(
+        "time",
+        Field::Duration(
+            |to| &mut to.time,
+            Duration::from_millis(10),
+            Duration::from_mins(1),
+        ),
+    ),
+    live(
+        "deadline",
+        Field::Duration(|to| &mut to.deadline, SECOND, HOUR),
+    ),
+    live("options", Field::Options(|to| &mut to.options)),
 ];
 
 /// Every table; a `collect.NAME` that is not here has the keys of every collector alone.
@@ -176,10 +208,76 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "zalua",
+        keys: &[
+            restart("socket", Field::OptionalPath(|to| &mut to.zalua.socket)),
+            restart("init", Field::OptionalPath(|to| &mut to.zalua.init)),
+            restart("storage", Field::OptionalPath(|to| &mut to.zalua.storage)),
+            restart("log", Field::OptionalPath(|to| &mut to.zalua.log)),
+        ],
+    },
+    Section {
+        name: "plugin",
+        keys: &[
+            live("enabled", Field::Bool(|to| &mut to.plugin.common.enabled)),
+            live(
+                "memory",
+                Field::Size(|to| &mut to.plugin.common.memory, MIB, 1024 * MIB),
+            ),
+            live(
+                "instructions",
+                Field::Number(
+                    |to| &mut to.plugin.common.instructions,
+                    100_000,
+                    1_000_000_000_000,
+                ),
+            ),
+            live(
+                "time",
+                Field::Duration(
+                    |to| &mut to.plugin.common.time,
+                    Duration::from_millis(10),
+                    Duration::from_mins(1),
+                ),
+            ),
+            live(
+                "deadline",
+                Field::Duration(|to| &mut to.plugin.common.deadline, SECOND, HOUR),
+            ),
+            live("directories", Field::Paths(|to| &mut to.plugin.directories)),
+            live("stock", Field::Bool(|to| &mut to.plugin.stock)),
+            restart("library", Field::Path(|to| &mut to.plugin.library)),
+            live("modules", Field::Paths(|to| &mut to.plugin.modules)),
+            live(
+                "restart_delay",
+                Field::Duration(|to| &mut to.plugin.restart_delay, SECOND, HOUR),
+            ),
+            live(
+                "restart_delay_max",
+                Field::Duration(|to| &mut to.plugin.restart_delay_max, SECOND, DAY),
+            ),
+        ],
+    },
+    Section {
+        name: "runner",
         keys: &[restart(
             "socket",
-            Field::OptionalPath(|to| &mut to.zalua.socket),
+            Field::OptionalPath(|to| &mut to.runner.socket),
         )],
+    },
+    Section {
+        name: "http",
+        keys: &[
+            restart("listen", Field::OptionalAddress(|to| &mut to.http.listen)),
+            live(
+                "token_file",
+                Field::OptionalPath(|to| &mut to.http.token_file),
+            ),
+            live(
+                "certificate",
+                Field::OptionalPath(|to| &mut to.http.certificate),
+            ),
+            live("key", Field::OptionalPath(|to| &mut to.http.key)),
+        ],
     },
     Section {
         name: "state",

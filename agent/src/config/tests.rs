@@ -16,7 +16,7 @@ fn environment() -> Environment {
     }
 }
 
-fn parse(texts: &[&str]) -> Result<Config, Problems> {
+pub(super) fn parse(texts: &[&str]) -> Result<Config, Problems> {
     let sources: Vec<Source> = texts
         .iter()
         .enumerate()
@@ -28,7 +28,7 @@ fn parse(texts: &[&str]) -> Result<Config, Problems> {
     parse::parse(&sources, &environment(), Problems::default())
 }
 
-fn problems(texts: &[&str]) -> Vec<String> {
+pub(super) fn problems(texts: &[&str]) -> Vec<String> {
     let problems = parse(texts).unwrap_err();
     problems.to_string().lines().map(str::to_owned).collect()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::Environment;
+use super::plugin::PluginConfig;
 use crate::collect::filesystem::{IGNORED_MOUNTPOINTS, IGNORED_TYPES};
 use crate::store::StoreLimits;
 
@@ -25,6 +26,12 @@ pub struct Config {
     pub zabbix: ZabbixConfig,
     /// `[zalua]`
     pub zalua: ZaluaConfig,
+    /// `[plugin]` and `[plugin.NAME]`
+    pub plugin: PluginConfig,
+    /// `[runner]`
+    pub runner: RunnerConfig,
+    /// `[http]`
+    pub http: HttpConfig,
     /// `[state]`
     pub state: StateConfig,
     /// The files that were read, in order; later ones won over earlier ones.
@@ -235,11 +242,42 @@ pub struct ZabbixConfig {
     pub metadata: String,
 }
 
-/// `[zalua]`: the socket of ZaLua's command line.
+/// `[zalua]`: what ZaLua had at fixed places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZaluaConfig {
-    /// Where it is; ZaLua has it at `/tmp/zalua-mon.sock`. Default: off.
+    /// The socket of its command line; ZaLua has it at `/tmp/zalua-mon.sock`. Default: off.
     pub socket: Option<PathBuf>,
+    /// Its first script, which is run as it is; ZaLua has it at `/etc/zalua/init.lua`. Default:
+    /// off.
+    pub init: Option<PathBuf>,
+    /// Its file of values, read at start and written every minute; ZaLua has it at
+    /// `/tmp/zalua-storage.json`. Default: off.
+    pub storage: Option<PathBuf>,
+    /// The file for what plugins log; ZaLua has it at `/var/log/zabbix/zalua.log`. Default: off,
+    /// which is the journal.
+    pub log: Option<PathBuf>,
+}
+
+/// `[runner]`: the process that may execute programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// Its socket; off means that nothing is executed. Default: `runner.sock` in the runtime
+    /// directory (`/run/moonward`).
+    pub socket: Option<PathBuf>,
+}
+
+/// `[http]`: `/metrics` for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// The address that is listened on beside the sockets that systemd passes. Default: off; by
+    /// hand, `127.0.0.1:61777`.
+    pub listen: Option<SocketAddr>,
+    /// The file with the token that requests have to carry. Default: none is asked for.
+    pub token_file: Option<PathBuf>,
+    /// The file of the certificate and those that vouch for it, in PEM. Default: no TLS.
+    pub certificate: Option<PathBuf>,
+    /// The file of its key, in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// `[state]`: what survives a restart.
@@ -299,6 +337,11 @@ impl Config {
                 metadata: String::new(),
             },
             zalua: ZaluaConfig::default(),
+            plugin: PluginConfig::default(),
+            runner: RunnerConfig {
+                socket: Some(environment.runner_socket()),
+            },
+            http: HttpConfig::default(),
             state: StateConfig {
                 directory: environment.state_directory(),
             },

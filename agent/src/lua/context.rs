@@ -15,6 +15,9 @@ use super::quota::Quota;
 use super::speed::Speeds;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
+use crate::collect::filesystem::Filesystem;
+use crate::collect::filesystem::asking::Outcome;
+use crate::collect::mountinfo::Mount;
 use crate::model::{Series, Unit, Value};
 use crate::store::Store;
 
@@ -40,6 +43,9 @@ pub(crate) struct Services {
     pub(crate) root: Root,
     /// The last samples of `metrics.set_speed` and `metrics.set_counter_speed`.
     pub(crate) speeds: Speeds,
+    /// Asks file systems for `procfs.filesystems`; shared, so that those that never answer hold
+    /// one thread each and not one for every script.
+    pub(crate) filesystems: Mutex<Filesystem>,
     /// The runtime that waits.
     pub(crate) runtime: Handle,
     /// Whether this is the service, and not a script that a person runs.
@@ -54,6 +60,15 @@ pub(crate) struct Services {
     pub(crate) http: Clients,
 }
 
+impl Services {
+    /// Asks the mounts that are worth measuring, and says how many were left out for their number.
+    pub(crate) fn measure_filesystems(&self, mounts: Vec<Mount>) -> (Vec<(Mount, Outcome)>, usize) {
+        self.filesystems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .measure(&self.root, mounts)
+    }
+}
 /// The most files and connections that one script may have open through the library.
 const HANDLES_MAX: usize = 128;
 

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -41,6 +41,21 @@ pub struct HostOptions {
     /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
     /// standard error where this is not the service.
     pub log: Option<PathBuf>,
+}
+
+impl HostOptions {
+    /// A host for what a person runs: the machine's files, no modules, no log of its own.
+    pub fn new(store: Store, runtime: Handle) -> Self {
+        Self {
+            store,
+            root: Root::machine(),
+            runtime,
+            is_service: false,
+            publish: None,
+            modules: Vec::new(),
+            log: None,
+        }
+    }
 }
 
 /// A script to run, and what it may use.
@@ -119,6 +134,7 @@ impl Host {
             store: options.store,
             root: options.root,
             speeds: Speeds::default(),
+            filesystems: Mutex::default(),
             runtime: options.runtime,
             is_service: options.is_service,
             publish: options.publish,

@@ -31,7 +31,7 @@ pub enum SessionError {
 pub struct Session {
     driver: Driver,
     state: Arc<State>,
-    budget: Arc<Budget>,
+    interrupt: Interrupt,
 }
 
 /// Ends what a session is evaluating.
@@ -91,7 +91,7 @@ impl Host {
         let session = Session {
             driver,
             state,
-            budget,
+            interrupt: interrupt.clone(),
         };
         Ok((session, interrupt))
     }
@@ -103,7 +103,7 @@ impl Session {
     /// # Errors
     /// When it is not complete, is not Lua, or fails.
     pub async fn evaluate(&mut self, text: &str) -> Result<Vec<String>, SessionError> {
-        self.budget.resume();
+        self.interrupt.budget.resume();
         let expression = format!("return {text}");
         let main = match self.state.compile(expression.as_bytes()) {
             Ok(main) => main,
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(say("metrics.set('a', 1)"), Ok(vec![]));
         assert_eq!(say("time.sleep(0) return x + 1"), Ok(vec!["4".into()]));
         assert_eq!(say("for i = 1, 2 do"), Err(SessionError::Incomplete));
-        let error = say("error('boom')").unwrap_err();
+        let error = say("local x = 1 error('boom')").unwrap_err();
         assert_eq!(error.to_string(), "stdin:1: boom");
         assert!(matches!(say("x x"), Err(SessionError::Script(_))));
         assert_eq!(

@@ -49,14 +49,12 @@ impl Stage {
         let store = Store::new(clock, StoreLimits::default());
         let directory = tempfile::tempdir().unwrap();
         let mut options = HostOptions {
-            store: store.clone(),
             root,
-            runtime: runtime.handle().clone(),
             is_service: true,
-            publish: None,
             modules: vec![directory.path().to_owned()],
-            log: None,
+            ..HostOptions::new(store.clone(), runtime.handle().clone())
         };
+
         change(&mut options);
         let host = Host::new(options);
         Self {

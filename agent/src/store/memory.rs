@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::DefaultHashBuilder;
 
+use super::catalogue::Catalogue;
 use super::entry::{Reading, ReadingRef, StoreLimits};
 use super::names::{Known, Names};
 use super::shard::{Entry, Shard};
@@ -44,6 +45,8 @@ pub(super) struct Inner {
     pub(super) shards: Box<[RwLock<Shard>]>,
     /// Taken inside a shard's lock or without one, never around one.
     pub(super) names: RwLock<Names>,
+    /// Never taken inside another lock.
+    pub(super) catalogue: RwLock<Catalogue>,
     pub(super) series: AtomicUsize,
     pub(super) samples: AtomicU64,
     pub(super) refused: AtomicU64,
@@ -66,6 +69,7 @@ impl Store {
                 hasher: DefaultHashBuilder::default(),
                 shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
                 names: RwLock::default(),
+                catalogue: RwLock::default(),
                 series: AtomicUsize::new(0),
                 samples: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
@@ -194,6 +198,26 @@ impl Store {
             }
         }
         removed
+    }
+
+    /// Takes one series out; `series` is the text form. Returns whether it had a valid value.
+    pub fn remove(&self, series: &str) -> bool {
+        let now = self.clock.now();
+        let hash = self.hash(series);
+        let Some(lock) = self.shard(hash) else {
+            return false;
+        };
+        let mut shard = write(lock);
+        let Some(entry) = shard.take(hash, series) else {
+            return false;
+        };
+        read(&self.inner.names).now().release(entry.source);
+        self.inner.series.fetch_sub(1, Ordering::Relaxed);
+        let valid = entry.expires > now;
+        if !valid {
+            self.inner.expired.fetch_add(1, Ordering::Relaxed);
+        }
+        valid
     }
 
     /// Takes out every series of a source, as when a plugin is unloaded. Returns how many.

@@ -84,6 +84,33 @@ impl Store {
         )
     }
 
+    /// Puts a value that was put earlier, `age` ago, and holds for `left` from now; returns whether
+    /// it was taken. A counter begins anew: its first rate comes with the next value.
+    pub fn put_back(
+        &self,
+        source: &str,
+        series: &Series,
+        (kind, unit, value): (Kind, Unit, Value),
+        age: Duration,
+        left: Duration,
+    ) -> bool {
+        let now = self.clock.now();
+        let mut round = self.round(source);
+        self.put_in(
+            &mut round,
+            Incoming {
+                series: series.as_str(),
+                to_series: &|| series.clone(),
+                kind,
+                unit,
+                value,
+                at: now - age,
+                expires: now + left,
+                rate: None,
+            },
+        )
+    }
+
     /// Prepares a round of one source.
     pub(super) fn round(&self, source: &str) -> Round {
         let (found, known) = {

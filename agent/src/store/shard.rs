@@ -130,6 +130,25 @@ impl Shard {
         Ok(())
     }
 
+    /// Takes one entry out. The earliest end of validity may then be too early, which costs a
+    /// sweep and nothing else.
+    pub(super) fn take(&mut self, hash: u64, series: &str) -> Option<Entry> {
+        let slots = &self.slots;
+        let slot = self
+            .by_hash
+            .find_entry(hash, |slot| is_at(slots, *slot, series))
+            .ok()?
+            .remove()
+            .0;
+        self.in_order.remove(series);
+        let entry = self.slots.get_mut(slot as usize)?.take();
+        self.free.push(slot);
+        if self.by_hash.is_empty() {
+            *self = Self::default();
+        }
+        entry
+    }
+
     /// Whether a sweep may find something.
     pub(super) fn is_due(&self, now: Moment) -> bool {
         self.earliest <= now

@@ -239,6 +239,43 @@ fn one_value_can_be_put_alone() {
 }
 
 #[test]
+fn one_series_can_be_taken_out_and_its_room_used_again() {
+    let (store, hand) = store(small(100, 2));
+    store.put("plugin:a", &gauges(&["a", "b"]), None);
+    store.put("plugin:b", &gauges(&["c"]), None);
+    assert!(store.remove("a"));
+    assert!(!store.remove("a"), "it is gone");
+    assert!(!store.remove("never there"));
+    assert!(store.get("a").is_none());
+    assert_eq!(names(&store.scan(&Glob::new("*"))), ["b", "c"]);
+    assert_eq!(store.status().series, 2);
+    // The room is that of its own source.
+    store.put("plugin:a", &gauges(&["d"]), None);
+    store.put("plugin:a", &gauges(&["e"]), None);
+    assert_eq!(names(&store.scan(&Glob::new("*"))), ["b", "c", "d"]);
+    assert_eq!(store.status().refused, 1);
+    hand.advance(Duration::from_mins(5));
+    assert!(!store.remove("b"), "it had expired");
+    assert_eq!((store.status().series, store.status().expired), (2, 1));
+    assert_eq!(store.expire(), 2, "nothing is counted twice");
+    assert_eq!(store.status().series, 0);
+}
+
+#[test]
+fn a_value_can_be_put_back_with_its_age() {
+    let (store, hand) = store(StoreLimits::default());
+    let series = Series::new("a", &[("b", "c")]).unwrap();
+    let value = (Kind::Gauge, Unit::ONE, Value::from(1.5));
+    let (age, left) = (Duration::from_secs(100), Duration::from_secs(200));
+    assert!(store.put_back("zalua", &series, value, age, left));
+    let reading = store.get("a{b=\"c\"}").unwrap();
+    assert_eq!(store.clock().now().since(reading.at), age);
+    assert_eq!(reading.expires.since(store.clock().now()), left);
+    hand.advance(left);
+    assert!(store.get("a{b=\"c\"}").is_none());
+}
+
+#[test]
 fn scans_find_by_prefix_and_by_wildcards() {
     let (store, _hand) = store(StoreLimits::default());
     let mut batch = Batch::new();
@@ -321,6 +358,7 @@ fn many_threads_keep_the_books_straight() {
                         store.expire();
                         store.scan(&Glob::new("s1*"));
                         store.remove_source("source 2");
+                        store.remove(&format!("s{}", round % 900));
                     }
                 }
             });
@@ -347,7 +385,7 @@ proptest! {
     /// The store against the plainest map.
     #[test]
     fn it_does_what_a_plain_map_does(
-        steps in proptest::collection::vec((0_u8..4, "[ab]{1,3}", 0_u64..5), 1..80)
+        steps in proptest::collection::vec((0_u8..5, "[ab]{1,3}", 0_u64..5), 1..80)
     ) {
         let (store, hand) = store(StoreLimits::default());
         let mut plain = std::collections::BTreeMap::new();
@@ -361,6 +399,12 @@ proptest! {
                     plain.insert(name, (number, expires));
                 }
                 2 => hand.advance(Duration::from_secs(1)),
+                3 => {
+                    let there = plain
+                        .remove(&name)
+                        .is_some_and(|(_, expires)| expires > store.clock().now());
+                    prop_assert_eq!(store.remove(&name), there);
+                }
                 _ => {
                     store.expire();
                 }

@@ -9,4 +9,4 @@ mod record;
 pub mod status;
 
 pub use heartbeat::{Heartbeat, Work};
-pub use status::{Part, PartStatus, Room, StatusBoard, Verdict};
+pub use status::{Part, PartStatus, Room, StatusBoard, Sums, Verdict};

@@ -3,6 +3,7 @@
 //! Each part holds a [`Part`] and writes to it; the board shows all of them to `moonward status`,
 //! to the store (as series of the agent about itself) and to the notification of systemd.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,6 +98,21 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// The sums of a part that keeps them itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// How often it has run.
+    pub runs: u64,
+    /// How often something went wrong.
+    pub errors: u64,
+    /// How many samples it gave.
+    pub samples: u64,
+    /// How long the last run took.
+    pub last: Duration,
+    /// How long it worked, all together.
+    pub total: Duration,
+}
+
 /// One part's own page on the board. Cheap to write to: one lock for the verdict, atomics for the
 /// rest.
 #[derive(Debug)]
@@ -109,9 +125,19 @@ pub struct Part {
     samples: AtomicU64,
     last_nanoseconds: AtomicU64,
     total_nanoseconds: AtomicU64,
+    details: Mutex<BTreeMap<&'static str, u64>>,
 }
 
+/// The detail that tells the memory of a part, in bytes.
+pub const MEMORY_BYTES: &str = "memory_bytes";
+
+/// The detail that tells how often a part was started again after a failure.
+pub const RESTARTS: &str = "restarts";
+
 impl Part {
+    /// The most details that one part has; what is beyond is left out.
+    pub const DETAILS_MAX: usize = 16;
+
     fn new(room: Room, name: &str, verdict: Verdict) -> Self {
         Self {
             room,
@@ -122,6 +148,7 @@ impl Part {
             samples: AtomicU64::default(),
             last_nanoseconds: AtomicU64::default(),
             total_nanoseconds: AtomicU64::default(),
+            details: Mutex::default(),
         }
     }
 
@@ -161,6 +188,19 @@ impl Part {
             .fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
+    /// Takes over what the part itself keeps: all sums, and how long the last run took.
+    pub fn is_at(&self, sums: Sums) {
+        let nanoseconds =
+            |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.runs.store(sums.runs, Ordering::Relaxed);
+        self.errors.store(sums.errors, Ordering::Relaxed);
+        self.samples.store(sums.samples, Ordering::Relaxed);
+        self.last_nanoseconds
+            .store(nanoseconds(sums.last), Ordering::Relaxed);
+        self.total_nanoseconds
+            .store(nanoseconds(sums.total), Ordering::Relaxed);
+    }
+
     /// Takes over sums that the part itself keeps: answers given, requests that went wrong.
     pub fn counted(&self, answers: u64, errors: u64) {
         self.runs.store(answers, Ordering::Relaxed);
@@ -171,6 +211,15 @@ impl Part {
     /// Counts errors: values that could not be read, requests that could not be answered.
     pub fn erred(&self, errors: u64) {
         self.errors.fetch_add(errors, Ordering::Relaxed);
+    }
+
+    /// Says a number that only parts of this kind have, such as [`MEMORY_BYTES`]; the name ends in
+    /// the number's unit where it has one. A later number of the same name replaces it.
+    pub fn detail(&self, name: &'static str, number: u64) {
+        let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        if details.len() < Self::DETAILS_MAX || details.contains_key(name) {
+            details.insert(name, number);
+        }
     }
 
     /// The page as it stands.
@@ -186,6 +235,11 @@ impl Part {
             samples: self.samples.load(Ordering::Relaxed),
             last_seconds: seconds(&self.last_nanoseconds),
             total_seconds: seconds(&self.total_nanoseconds),
+            details: self
+                .details
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 }
@@ -215,6 +269,9 @@ pub struct PartStatus {
     pub last_seconds: f64,
     /// Seconds that all runs took together.
     pub total_seconds: f64,
+    /// Numbers that only parts of this kind have, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<&'static str, u64>,
 }
 
 /// All parts of the agent.
@@ -254,6 +311,13 @@ impl StatusBoard {
             .map(Arc::clone);
         drop(parts);
         known.unwrap_or_else(|| self.part(room, name, Verdict::Starting))
+    }
+
+    /// Takes a page off the board, as when a plugin's file is deleted. Whoever holds the part may
+    /// write to it still; nobody sees it.
+    pub fn remove(&self, room: Room, name: &str) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.retain(|part| part.room != room || part.name != name);
     }
 
     /// Every part, by room and name.
@@ -299,11 +363,49 @@ mod tests {
     }
 
     #[test]
+    fn a_page_goes_with_its_part() {
+        let board = StatusBoard::new();
+        let part = board.part(Room::Plugin, "cpu", Verdict::Active);
+        board.part(Room::Collector, "cpu", Verdict::Active);
+        let sums = Sums {
+            runs: 3,
+            errors: 1,
+            samples: 7,
+            last: Duration::from_millis(2),
+            total: Duration::from_millis(5),
+        };
+        part.is_at(sums);
+        let status = part.status();
+        assert_eq!((status.runs, status.errors, status.samples), (3, 1, 7));
+        board.remove(Room::Plugin, "cpu");
+        let left = board.statuses();
+        assert_eq!((left.len(), left[0].room), (1, Room::Collector));
+    }
+
+    #[test]
     fn one_name_in_one_room_is_one_part() {
         let board = StatusBoard::new();
         let first = board.part(Room::Door, "zabbix", Verdict::Starting);
         let second = board.part(Room::Door, "zabbix", Verdict::Active);
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(first.verdict(), Verdict::Active);
+    }
+
+    #[test]
+    fn details_are_replaced_and_bounded() {
+        const NAMES: [&str; 17] = [
+            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
+        ];
+        let board = StatusBoard::new();
+        let part = board.part(Room::Plugin, "cpu", Verdict::Active);
+        let json = serde_json::to_string(&part.status()).unwrap();
+        assert!(!json.contains("details"), "{json}");
+        for name in NAMES {
+            part.detail(name, 1);
+        }
+        part.detail("a", 2);
+        let details = part.status().details;
+        assert_eq!((details.len(), details["a"]), (Part::DETAILS_MAX, 2));
+        assert!(!details.contains_key("q"));
     }
 }

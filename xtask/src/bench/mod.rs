@@ -7,6 +7,7 @@ mod agent;
 mod bpf;
 mod client;
 mod cost;
+mod plugins;
 mod report;
 mod round;
 mod store;
@@ -44,6 +45,11 @@ const ALL: &[Subject] = &[
         name: "round",
         what: "a collection round against prometheus-node-exporter and collectd",
         run: round::run,
+    },
+    Subject {
+        name: "plugins",
+        what: "Lua plugins: values per second, a thousand idle ones, the stock set, a saved file",
+        run: plugins::run,
     },
     Subject {
         name: "bpf",

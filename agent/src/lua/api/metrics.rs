@@ -74,8 +74,8 @@ fn no_value() -> Failure {
 }
 
 /// The text that ZaLua's scripts and clients see of a value.
-fn text_of(value: &Value, _unit: Unit) -> String {
-    format::value(value)
+fn text_of(value: &Value, unit: Unit) -> String {
+    format::value(value, unit)
 }
 
 fn put(

@@ -6,6 +6,7 @@
 
 mod argument;
 mod crypto;
+mod database;
 pub(super) mod every;
 mod file;
 mod goos;
@@ -15,11 +16,15 @@ mod ioutil;
 mod log;
 pub(super) mod metrics;
 mod module;
+mod mysql;
 mod parser;
 mod plugin;
+mod postgres;
+mod procfs;
 mod regexp;
 #[cfg(test)]
 mod servers;
+mod sqlite;
 mod syscall;
 mod tac;
 mod tcp;
@@ -49,9 +54,13 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("ioutil", &[], ioutil::open),
     ("log", &[], log::open),
     ("metrics", &["metric"], metrics::open),
+    ("mysql", &[], mysql::open),
     ("parser", &[], parser::open),
     ("plugin", &[], plugin::open),
+    ("postgres", &[], postgres::open),
+    ("procfs", &[], procfs::open),
     ("regexp", &[], regexp::open),
+    ("sqlite", &[], sqlite::open),
     ("syscall", &[], syscall::open),
     ("tac", &[], tac::open),
     ("tcp", &[], tcp::open),

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use super::codec::{END, ErrorKind, Form, Head, OK, Put, Request};
 use super::lookup::find;
+use super::plugins;
 use super::readings::{Times, write_json, write_line, write_value};
 use super::server::{AppCommand, Context, Reloaded};
-use super::status::{Status, plugin_json, plugin_lines};
+use super::status::Status;
 use crate::model::{Glob, Kind, Series, Unit, Value};
 use crate::store::{COPY_MAX, Reading};
 use crate::telemetry::{Part, Room, Verdict};
@@ -71,8 +72,10 @@ impl Door {
             Request::Plugins(form) => {
                 let parts = self.context.board.statuses();
                 let text = match form {
-                    Form::Json => plugin_json(&parts),
-                    _ => plugin_lines(&parts),
+                    Form::Json => plugins::json(&parts),
+                    Form::Table => plugins::table(&parts, false),
+                    Form::Colour => plugins::table(&parts, true),
+                    Form::Text | Form::Rate => plugins::lines(&parts),
                 };
                 body(stream, text.as_bytes()).await
             }
@@ -113,7 +116,7 @@ impl Door {
                 })?;
                 write_value(&mut out, &rate.into());
             }
-            Form::Text | Form::Colour => write_value(&mut out, &reading.value),
+            Form::Text | Form::Colour | Form::Table => write_value(&mut out, &reading.value),
         }
         Ok(out)
     }

@@ -33,6 +33,8 @@ pub enum Form {
     Json,
     /// Text with the colours of a terminal.
     Colour,
+    /// A table for people where [`Form::Text`] is lines for scripts.
+    Table,
     /// The change per second of a counter, as text.
     Rate,
 }
@@ -43,14 +45,21 @@ impl Form {
             Self::Text => "text",
             Self::Json => "json",
             Self::Colour => "colour",
+            Self::Table => "table",
             Self::Rate => "rate",
         }
     }
 
     fn read(text: &str) -> Option<Self> {
-        [Self::Text, Self::Json, Self::Colour, Self::Rate]
-            .into_iter()
-            .find(|form| form.as_str() == text)
+        [
+            Self::Text,
+            Self::Json,
+            Self::Colour,
+            Self::Table,
+            Self::Rate,
+        ]
+        .into_iter()
+        .find(|form| form.as_str() == text)
     }
 }
 

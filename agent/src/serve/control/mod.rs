@@ -7,6 +7,7 @@
 mod answer;
 pub mod codec;
 pub mod lookup;
+mod plugins;
 pub mod readings;
 pub mod server;
 pub mod status;

@@ -1,4 +1,4 @@
-//! The status of the service as a table and as JSON, and the list of plugins.
+//! The status of the service as a table and as JSON.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::store::StoreStatus;
-use crate::telemetry::{PartStatus, Room};
+use crate::telemetry::PartStatus;
 
 /// What `moonward status` shows.
 #[derive(Debug, Serialize)]
@@ -23,7 +23,10 @@ pub struct Status {
     pub store: StoreStatus,
 }
 
-const HEADINGS: [&str; 8] = [
+/// How many columns a table has.
+pub(super) const COLUMNS: usize = 8;
+
+const HEADINGS: [&str; COLUMNS] = [
     "PART", "VERDICT", "RUNS", "ERRORS", "SAMPLES", "LAST ms", "MEAN µs", "REASON",
 ];
 /// The columns that hold numbers and stand to the right.
@@ -56,13 +59,8 @@ impl Status {
         if let Some((source, refused)) = &store.worst_source {
             writeln!(text, "most refused: {source} with {refused}").ok();
         }
-        let rows: Vec<[String; 8]> = self.parts.iter().map(row).collect();
-        let mut widths = HEADINGS.map(|heading| heading.chars().count());
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
+        let rows: Vec<[String; COLUMNS]> = self.parts.iter().map(row).collect();
+        let mut widths = widths(&HEADINGS, &rows);
         if let Some(first) = widths.first_mut() {
             let rooms = self.parts.iter().map(|part| part.room.as_str().len());
             *first = (*first).max(rooms.max().unwrap_or(0));
@@ -78,19 +76,34 @@ impl Status {
                 }
                 write_row(&mut text, &headings, &widths, colour.then_some("1"));
             }
-            let paint = match part.verdict {
-                "failed" => Some("31"),
-                "degraded" => Some("33"),
-                "off" | "unsupported" => Some("2"),
-                _ => None,
-            };
-            write_row(&mut text, cells, &widths, paint.filter(|_| colour));
+            write_row(&mut text, cells, &widths, paint(part).filter(|_| colour));
         }
         text
     }
 }
 
-fn row(part: &PartStatus) -> [String; 8] {
+/// The colour of a part's line on a terminal: red, yellow, faint or none.
+pub(super) fn paint(part: &PartStatus) -> Option<&'static str> {
+    match part.verdict {
+        "failed" => Some("31"),
+        "degraded" => Some("33"),
+        "off" | "unsupported" => Some("2"),
+        _ => None,
+    }
+}
+
+/// How wide each column is, in characters.
+pub(super) fn widths(headings: &[&str; COLUMNS], rows: &[[String; COLUMNS]]) -> [usize; COLUMNS] {
+    let mut widths = headings.map(|heading| heading.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    widths
+}
+
+fn row(part: &PartStatus) -> [String; COLUMNS] {
     let mean = if part.runs == 0 {
         0.0
     } else {
@@ -112,7 +125,13 @@ fn row(part: &PartStatus) -> [String; 8] {
     ]
 }
 
-fn write_row(text: &mut String, cells: &[String; 8], widths: &[usize; 8], paint: Option<&str>) {
+/// Appends one line of a table; numbers stand to the right. `paint` is the colour's code.
+pub(super) fn write_row(
+    text: &mut String,
+    cells: &[String; COLUMNS],
+    widths: &[usize; COLUMNS],
+    paint: Option<&str>,
+) {
     let mut line = String::with_capacity(96);
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let padding = width.saturating_sub(cell.chars().count());
@@ -140,28 +159,8 @@ fn uptime(up: Duration) -> String {
     }
 }
 
-/// The plugins as lines `name`, verdict and reason with tabs between.
-pub fn plugin_lines(parts: &[PartStatus]) -> String {
-    let mut text = String::new();
-    for part in parts.iter().filter(|part| part.room == Room::Plugin) {
-        let reason = part.reason.as_deref().unwrap_or_default();
-        text.extend([&part.name, "\t", part.verdict, "\t"]);
-        text.push_str(&reason.replace(char::is_control, " "));
-        text.push('\n');
-    }
-    text
-}
-
-/// The plugins as a JSON array with a line feed.
-pub fn plugin_json(parts: &[PartStatus]) -> String {
-    let plugins: Vec<&PartStatus> = parts
-        .iter()
-        .filter(|part| part.room == Room::Plugin)
-        .collect();
-    line_of_json(&plugins)
-}
-
-fn line_of_json(value: &impl Serialize) -> String {
+/// A value as JSON with a line feed.
+pub(super) fn line_of_json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
     text.push('\n');
     text
@@ -170,7 +169,7 @@ fn line_of_json(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{StatusBoard, Verdict};
+    use crate::telemetry::{Room, StatusBoard, Verdict};
 
     fn status() -> Status {
         let board = StatusBoard::new();
@@ -216,13 +215,5 @@ mod tests {
         assert_eq!(json["parts"][0]["reason"], "no\nBTF");
         assert_eq!(json["parts"][1]["samples"], 80);
         assert_eq!(json["store"]["series"], 0);
-    }
-
-    #[test]
-    fn only_plugins_are_listed_as_plugins() {
-        let parts = status().parts;
-        assert_eq!(plugin_lines(&parts), "a.lua\tdegraded\tslow\n");
-        assert!(plugin_json(&parts).starts_with("[{\"room\":\"plugin\",\"name\":\"a.lua\""));
-        assert_eq!(plugin_json(&[]), "[]\n");
     }
 }

@@ -3,32 +3,50 @@
 use std::fmt::Write;
 
 use super::super::control::readings::Times;
-use crate::model::Value;
+use crate::model::{Unit, Value};
 use crate::store::Reading;
 use crate::telemetry::{PartStatus, Room, Verdict};
 
 /// A value as ZaLua's `metrics.set` stores it: words as they are, numbers with two decimals or,
-/// when they are smaller than a hundredth, with six. A histogram is its count.
-pub fn value(value: &Value) -> String {
+/// when they are smaller than a hundredth, with six. A speed, whose unit ends in `/s`, is as
+/// `metrics.set_speed` stores it: then there are four in place of six. A histogram is its count.
+pub fn value(value: &Value, unit: Unit) -> String {
+    let speed = is_speed(unit);
     match value {
         Value::Text(text) => text.to_string(),
         // Not by way of a float, which holds whole numbers only up to 2^53.
+        Value::Unsigned(0) if speed => "0.0000".to_owned(),
         Value::Unsigned(0) => "0.000000".to_owned(),
-        Value::Unsigned(number) => format!("{number}.00"),
+        Value::Unsigned(whole) => format!("{whole}.00"),
+        Value::Float(float) if speed => self::speed(*float),
         Value::Float(float) => number(*float),
         Value::Histogram(histogram) => number(histogram.count as f64),
     }
 }
 
+/// Whether numbers of the unit are speeds to ZaLua: `1/s`, `By/s`, `{packet}/s`.
+pub fn is_speed(unit: Unit) -> bool {
+    unit.as_str().ends_with("/s")
+}
+
 /// A number with two decimals, or six below a hundredth; rounded half to even on the binary value,
 /// as C's `printf` rounds.
 pub fn number(number: f64) -> String {
+    decimals(number, 6)
+}
+
+/// The same with four decimals below a hundredth.
+pub fn speed(number: f64) -> String {
+    decimals(number, 4)
+}
+
+fn decimals(number: f64, small: usize) -> String {
     if number.is_nan() {
         "NaN".to_owned()
     } else if number.is_infinite() {
         if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
     } else if number.abs() < 0.01 {
-        format!("{number:.6}")
+        format!("{number:.small$}")
     } else {
         format!("{number:.2}")
     }
@@ -44,7 +62,7 @@ pub fn metric_line(reading: &Reading, times: Times) -> String {
         line.extend([space, tag, "=", value]);
     }
     line.push_str("\t\t");
-    line.push_str(&value(&reading.value));
+    line.push_str(&value(&reading.value, reading.unit));
     // Writing to a string cannot fail.
     write!(line, "\t\t{:.0}", times.wall_seconds(reading).floor()).ok();
     line
@@ -81,12 +99,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Batch, Clock, Glob, Unit};
+    use crate::model::{Batch, Clock, Glob};
     use crate::store::{Store, StoreLimits};
     use crate::telemetry::StatusBoard;
 
     #[test]
-    fn numbers_have_the_old_programs_decimals() {
+    fn zalua_25_numbers_have_two_or_six_decimals() {
         for (float, expected) in [
             (0.0, "0.000000"),
             (0.005, "0.005000"),
@@ -102,9 +120,36 @@ mod tests {
         ] {
             assert_eq!(number(float), expected);
         }
-        assert_eq!(value(&u64::MAX.into()), "18446744073709551615.00");
-        assert_eq!(value(&0_u64.into()), "0.000000");
-        assert_eq!(value(&"  words ".into()), "  words ");
+        assert_eq!(
+            value(&u64::MAX.into(), Unit::ONE),
+            "18446744073709551615.00"
+        );
+        assert_eq!(value(&0_u64.into(), Unit::ONE), "0.000000");
+        assert_eq!(value(&"  words ".into(), Unit::ONE), "  words ");
+    }
+
+    #[test]
+    fn zalua_25_speeds_have_two_or_four_decimals() {
+        for (float, expected) in [
+            (0.0, "0.0000"),
+            (0.005, "0.0050"),
+            (-0.009, "-0.0090"),
+            (0.009_999_9, "0.0100"),
+            (0.01, "0.01"),
+            (2.675, "2.67"),
+            (1_234_567.891, "1234567.89"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(speed(float), expected);
+            assert_eq!(value(&float.into(), Unit::new("1/s")), expected);
+            assert_eq!(value(&float.into(), Unit::new("By/s")), expected);
+        }
+        assert_eq!(value(&0_u64.into(), Unit::new("{packet}/s")), "0.0000");
+        assert_eq!(value(&7_u64.into(), Unit::new("1/s")), "7.00");
+        // A duration is no speed.
+        assert_eq!(value(&0.0.into(), Unit::SECONDS), "0.000000");
+        assert_eq!(value(&"0".into(), Unit::new("1/s")), "0");
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Door {
                     .and_then(|series| self.context.store.get(series.as_str()))
                     .map_or_else(
                         || UNKNOWN_METRIC.to_owned(),
-                        |reading| format::value(&reading.value),
+                        |reading| format::value(&reading.value, reading.unit),
                     )
             }
             Request::Unknown => UNKNOWN_COMMAND.to_owned(),

@@ -1,11 +1,14 @@
 //! An optional door that speaks ZaLua's socket protocol, for scripts that know no other.
 //!
 //! [`codec`] is the language, [`format`] the lines and numbers of its replies, [`listener`] the
-//! door, and [`daemon`] what is peculiar to a service that a ZaLua client has started.
+//! door, and [`daemon`] what is peculiar to a service that a ZaLua client has started. [`storage`]
+//! is ZaLua's file of values, and [`items`] what stands in it.
 
 pub mod codec;
 pub mod daemon;
 pub mod format;
+pub mod items;
 pub mod listener;
+pub mod storage;
 
 pub use listener::{Context, Door, identity};
