@@ -17,16 +17,16 @@ use rustix::net::{
 
 use super::{ReadError, Root};
 
-/// The states by their number (`net/tcp_states.h`), under the names that OpenTelemetry has for
-/// them. A socket in `TCP_NEW_SYN_RECV`, number 12, is one in `syn_received`.
+/// The states by their number, under the kernel's names (`net/tcp_states.h`). A socket in
+/// `TCP_NEW_SYN_RECV`, number 12, is one in `syn_recv`.
 pub(crate) const STATES: [&str; 11] = [
     "established",
     "syn_sent",
-    "syn_received",
-    "fin_wait_1",
-    "fin_wait_2",
+    "syn_recv",
+    "fin_wait1",
+    "fin_wait2",
     "time_wait",
-    "closed",
+    "close",
     "close_wait",
     "last_ack",
     "listen",
@@ -250,7 +250,7 @@ mod tests {
         );
         assert_eq!(of(&counts, "listen"), 1);
         assert_eq!(of(&counts, "established"), 1);
-        assert_eq!(of(&counts, "syn_received"), 1);
+        assert_eq!(of(&counts, "syn_recv"), 1);
         assert_eq!(counts.lost, 2);
     }
 

@@ -10,6 +10,7 @@ use hashbrown::DefaultHashBuilder;
 
 use super::catalogue::Catalogue;
 use super::entry::{Reading, ReadingRef, StoreLimits};
+use super::history::Histories;
 use super::names::{Known, Names};
 use super::shard::{Entry, Shard};
 use crate::model::{Clock, Glob, Moment, Rate, Series};
@@ -53,6 +54,7 @@ pub(super) struct Inner {
     pub(super) cut: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) resets: AtomicU64,
+    pub(super) histories: Histories,
     /// The part that the next sweep starts with.
     next_sweep: AtomicUsize,
     /// When the last sweep for want of room was, in nanoseconds of the clock.
@@ -76,6 +78,7 @@ impl Store {
                 cut: AtomicU64::new(0),
                 expired: AtomicU64::new(0),
                 resets: AtomicU64::new(0),
+                histories: Histories::default(),
                 next_sweep: AtomicUsize::new(0),
                 last_rescue: AtomicU64::new(0),
             }),
@@ -180,6 +183,7 @@ impl Store {
     /// Returns how many were taken out.
     pub fn expire(&self) -> usize {
         let now = self.clock.now();
+        self.inner.histories.tidy(now);
         let (mut removed, mut looked) = (0, 0);
         for _ in 0..SHARDS {
             let next = self.inner.next_sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;

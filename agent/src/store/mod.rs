@@ -11,6 +11,7 @@
 mod catalogue;
 mod codec;
 pub mod entry;
+pub mod history;
 pub mod memory;
 mod mirror;
 mod names;
@@ -21,6 +22,7 @@ mod shard;
 pub mod snapshot;
 
 pub use entry::{Reading, ReadingRef, StoreLimits, StoreStatus};
+pub use history::{HistoryError, Point};
 pub use memory::Store;
 pub use mirror::COPY_MAX;
 pub use snapshot::{BootId, Damage, Loaded, Snapshot, SnapshotError, Written};

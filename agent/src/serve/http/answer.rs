@@ -123,12 +123,12 @@ impl Answers {
 
     /// 200 when nothing has failed, else 503 with what has.
     fn health(&self) -> Reply {
-        let mut failed = String::new();
+        let mut failed = Vec::new();
         for part in self.board.statuses() {
             if part.verdict == "failed" {
                 let reason = part.reason.unwrap_or_default();
                 let room = part.room.as_str();
-                failed.push_str(&format!("{room} {}: {reason}\n", part.name));
+                failed.push(format!("{room} {}: {reason}\n", part.name));
             }
         }
         if failed.is_empty() {
@@ -137,7 +137,7 @@ impl Answers {
         }
         self.counters.unhealthy.add_one();
         let mut reply = plain(StatusCode::SERVICE_UNAVAILABLE, "");
-        *reply.body_mut() = Full::from(failed);
+        *reply.body_mut() = Full::from(failed.concat());
         reply
     }
 

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -67,7 +68,9 @@ async fn speak(
     access: Arc<Access>,
     closing: impl Future<Output = ()>,
 ) {
+    let was_asked = AtomicBool::new(false);
     let service = service_fn(|request| {
+        was_asked.store(true, Ordering::Relaxed);
         let reply = answers.answer(&question(&request), &access);
         async move { Ok::<_, std::convert::Infallible>(reply) }
     });
@@ -90,7 +93,14 @@ async fn speak(
         connection.as_mut().graceful_shutdown();
         timeout(GRACE, connection).await.ok()
     };
-    if ended.is_none_or(|ended| ended.is_err()) {
+    let is_fault = match ended {
+        Some(Ok(())) => false,
+        // Prometheus keeps its connections; one that waits for the next question has done nothing
+        // wrong.
+        Some(Err(error)) => !(error.is_timeout() && was_asked.load(Ordering::Relaxed)),
+        None => true,
+    };
+    if is_fault {
         answers.counters().broken.add_one();
     }
 }

@@ -5,8 +5,8 @@
 //! - [`server`]: the thread, its doors and their connections.
 //! - [`counters`]: what the doors have done and refused.
 //!
-//! The doors have a thread and a runtime of their own: to write the text of a hundred thousand
-//! series takes a tenth of a second, and the control socket must not wait for it.
+//! The doors have a thread and a runtime of their own: the text of a hundred thousand series is
+//! written in one go, and the control socket must not wait for it.
 //! Tests: `agent/tests/http_door.rs`, `agent/tests/agent/http.rs`.
 
 pub mod access;

@@ -17,6 +17,10 @@
 //! OpenTelemetry's rules: a gauge that ends in `info` (the constant 1 beside labels) is no ratio,
 //! and a gauge does not end in `_total`, which Prometheus keeps for counters.
 //!
+//! `system.process.count` stays `system_process_count`, as everywhere with OpenTelemetry, although
+//! `promtool check metrics` would keep `_count` for histograms; it is all that it finds in native
+//! names.
+//!
 //! A name that a plugin gave and that Prometheus can take as it is stays as it is, whatever its
 //! kind and unit: `system_disk_utilization`. Every other name of a plugin follows the rules above.
 //! `system.disk.utilization[/]` is `system_disk_utilization{key="/"}`.

@@ -88,7 +88,7 @@ fn its_network_reads_as_recorded() {
 
          local states, lost = procfs.tcp_states()
          assert(states.listen == 1 and states.established == 1 and states.time_wait == 1)
-         assert(states.syn_received == 0 and states.orphaned == 12 and lost == 0)",
+         assert(states.syn_recv == 0 and states.orphaned == 12 and lost == 0)",
     );
 }
 
