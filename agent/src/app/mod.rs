@@ -11,6 +11,7 @@ pub mod privileges;
 mod probing;
 mod reload;
 pub mod run;
+mod scripts;
 mod service;
 mod signals;
 mod state;
@@ -20,3 +21,4 @@ pub mod watchdog;
 mod zalua_storage;
 
 pub use run::{RunOptions, run};
+pub use scripts::first_script;

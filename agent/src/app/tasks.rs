@@ -331,6 +331,9 @@ pub(super) fn watchdog(service: &Service, runtime: Heartbeat) -> Option<Watchdog
             .iter()
             .map(|heart| supervised(heart.clone(), SILENCE)),
     );
+    if let Some(scripts) = &service.scripts {
+        tasks.push(supervised(scripts.heart.clone(), SILENCE));
+    }
     if service.schedule.is_some() {
         tasks.push(supervised(service.collecting.clone(), COLLECT_SILENCE));
     }

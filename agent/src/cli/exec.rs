@@ -9,10 +9,12 @@ use lexopt::Parser;
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
 use crate::collect::Root;
-use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
+use crate::config::{Options, PluginConfig};
+use crate::lua::{Ending, Fault, Host, HostOptions, Library, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -78,16 +80,21 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
             return said(exit::SOFTWARE, short, String::new());
         }
     };
+    let plugins = PluginConfig::default();
     let host = Host::new(HostOptions {
         store: Store::new(Clock::System, StoreLimits::default()),
         root: Root::machine(),
         runtime: runtime.handle().clone(),
         is_service: false,
-        modules: Vec::new(),
+        board: StatusBoard::new(),
+        modules: plugins.modules,
+        library: Library::at(&plugins.library),
     });
     let run = host.start(Script {
         name: script_name(file),
         path: file.to_owned(),
+        code: None,
+        options: Options::default(),
         limits: Limits::BY_HAND,
         deadline: Duration::MAX,
     });

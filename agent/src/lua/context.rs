@@ -1,16 +1,24 @@
 //! What the library works with: the services that all scripts share, and what is one script's own.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use mlua::{Lua, MultiValue};
 use tokio::runtime::Handle;
 
 use super::api::Failure;
 use super::budget::Budget;
+use super::children::Children;
+use super::host::Script;
+use super::library::Library;
+use super::pool::Pool;
+use super::register::Register;
 use super::speed::Speeds;
+use super::tally::Tally;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
+use crate::config::{Options, PluginConfig};
 use crate::store::Store;
 
 /// What all scripts of a host share.
@@ -27,7 +35,15 @@ pub(crate) struct Services {
     /// Whether this is the service, and not a script that a person runs.
     pub(crate) is_service: bool,
     /// Where `require` looks, in order: directories.
-    pub(crate) modules: Vec<PathBuf>,
+    pub(crate) modules: RwLock<Vec<PathBuf>>,
+    /// The shipped Lua.
+    pub(crate) library: Library,
+    /// The pages of all plugins.
+    pub(super) register: Register,
+    /// What the configuration says of plugins; none outside the service.
+    pub(super) plugins: RwLock<Option<Arc<PluginConfig>>>,
+    /// The threads of turns.
+    pub(super) pool: Pool,
 }
 
 /// What is one script's own.
@@ -41,6 +57,14 @@ pub(crate) struct Context {
     pub(crate) source: String,
     /// The account of its turn.
     pub(crate) budget: Arc<Budget>,
+    /// What it has done so far.
+    pub(crate) tally: Arc<Tally>,
+    /// What one run of a function of `plugin.every` may take, waiting included.
+    pub(crate) deadline: Duration,
+    /// What it finds as `plugin.options`.
+    pub(crate) options: Options,
+    /// The plugins that it runs.
+    pub(super) children: Children,
     pending: Pending,
 }
 
@@ -54,12 +78,16 @@ impl std::fmt::Debug for Pending {
 }
 
 impl Context {
-    pub(super) fn new(services: Arc<Services>, name: &str, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(services: Arc<Services>, script: &Script, budget: Arc<Budget>) -> Self {
         Self {
+            tally: Arc::new(Tally::new(services.store.clock().clone())),
             services,
-            name: name.to_owned(),
-            source: format!("plugin:{name}"),
+            name: script.name.clone(),
+            source: format!("plugin:{}", script.name),
             budget,
+            deadline: script.deadline,
+            options: script.options.clone(),
+            children: Children::default(),
             pending: Pending::default(),
         }
     }

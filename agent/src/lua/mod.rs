@@ -12,6 +12,7 @@
 
 mod api;
 mod budget;
+mod children;
 mod context;
 mod debug;
 #[cfg(test)]
@@ -21,10 +22,13 @@ mod fault;
 mod host;
 mod library;
 mod pool;
+mod register;
 mod runtime;
 mod source;
 mod speed;
 mod state;
+mod supervisor;
+mod tally;
 mod wait;
 
 pub use budget::Limits;
@@ -33,6 +37,7 @@ pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
 pub use library::Library;
 pub use runtime::RuntimeThread;
 pub use source::SCRIPT_MAX;
+pub use supervisor::{Init, Plan, Supervisor};
 
 #[cfg(test)]
 mod testing;

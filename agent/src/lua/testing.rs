@@ -6,11 +6,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError, script_name,
+    Ending, Host, HostOptions, Library, Limits, Run, RuntimeThread, Script, ScriptError,
+    script_name,
 };
 use crate::collect::Root;
+use crate::config::Options;
 use crate::model::Clock;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// What a plugin may use by default in tests.
 pub(crate) const LIMITS: Limits = Limits {
@@ -23,6 +26,7 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) struct Stage {
     pub(crate) runtime: RuntimeThread,
     pub(crate) store: Store,
+    pub(crate) board: StatusBoard,
     pub(crate) host: Host,
     pub(crate) directory: TempDir,
     pub(crate) limits: Limits,
@@ -38,17 +42,21 @@ impl Stage {
     pub(crate) fn with(clock: Clock, root: Root) -> Self {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
+        let board = StatusBoard::new();
         let directory = tempfile::tempdir().unwrap();
         let host = Host::new(HostOptions {
             store: store.clone(),
+            board: board.clone(),
             root,
             runtime: runtime.handle().clone(),
             is_service: true,
             modules: vec![directory.path().to_owned()],
+            library: Library::default(),
         });
         Self {
             runtime,
             store,
+            board,
             host,
             directory,
             limits: LIMITS,
@@ -64,13 +72,21 @@ impl Stage {
 
     /// Starts a script that is called `name`.
     pub(crate) fn start(&self, name: &str, source: impl AsRef<[u8]>) -> Run {
-        let path = self.write(name, source);
-        self.host.start(Script {
+        self.write(name, source);
+        self.host.start(self.script(name))
+    }
+
+    /// The script in a file of the directory.
+    pub(crate) fn script(&self, name: &str) -> Script {
+        let path = self.directory.path().join(name);
+        Script {
             name: script_name(&path),
             path,
+            code: None,
+            options: Options::default(),
             limits: self.limits,
             deadline: Duration::from_secs(20),
-        })
+        }
     }
 
     /// Waits for the end of a script.

@@ -75,8 +75,8 @@ fn no_value() -> Failure {
 }
 
 /// The text that ZaLua's scripts and clients see of a value.
-fn text_of(value: &Value, _unit: Unit) -> String {
-    format::value(value)
+fn text_of(value: &Value, unit: Unit) -> String {
+    format::value(value, unit)
 }
 
 fn put(context: &Context, series: &Series, unit: Unit, value: Value, ttl: Duration) {
@@ -86,6 +86,7 @@ fn put(context: &Context, series: &Series, unit: Unit, value: Value, ttl: Durati
     };
     // What a limit refuses is counted by the store, for this plugin.
     let store = &context.services.store;
+    context.tally.sampled();
     store.put_one(&context.source, series, kind, unit, value, Some(ttl));
 }
 
