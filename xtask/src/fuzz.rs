@@ -138,6 +138,7 @@ fn has_nightly() -> Result<bool> {
 /// Builds the chosen targets with instrumentation and the address sanitizer.
 fn build(names: &[String]) -> Result<()> {
     apt::provide(&NEEDS)?;
+    toolchain::for_the_agent()?;
     let cargo_fuzz = toolchain::cargo_tool("cargo-fuzz", CARGO_FUZZ)?;
     let program = if has_nightly()? {
         Program::new("rustup")

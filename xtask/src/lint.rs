@@ -34,6 +34,7 @@ fn rustfmt() -> Result<()> {
 
 fn clippy() -> Result<()> {
     component("clippy", "clippy")?;
+    toolchain::for_the_agent()?;
     cargo()
         .args([
             "clippy",

@@ -13,6 +13,7 @@ mod fuzz;
 mod lint;
 mod process;
 mod run;
+mod servers;
 mod stage;
 mod stopwatch;
 mod test;

@@ -4,10 +4,9 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, Result};
 
-use crate::apt::Need;
 use crate::ebpf::Verdict;
 use crate::process::{Program, is_root};
-use crate::{apt, ebpf, workspace};
+use crate::{ebpf, toolchain, workspace};
 
 /// The verb. `--debug` builds without optimisation; everything else goes to `moonward run`.
 pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
@@ -45,11 +44,7 @@ fn without_probes() -> Option<String> {
 
 /// Builds the agent alone.
 pub(crate) fn build_agent(debug: bool) -> Result<()> {
-    // LuaJIT is built with it.
-    apt::provide(&[Need {
-        program: "make",
-        package: "make",
-    }])?;
+    toolchain::for_the_agent()?;
     let mut cargo = Program::new("cargo")
         .without_cargo_environment()
         .within(&workspace::root())

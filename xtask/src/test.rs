@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::ebpf::Verdict;
 use crate::process::Program;
 use crate::stage::Record;
-use crate::{dist, ebpf, lint, vm, workspace};
+use crate::{dist, ebpf, lint, servers, toolchain, vm, workspace};
 
 /// The verb.
 pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
@@ -18,6 +18,7 @@ pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
         Verdict::Built { .. } => Ok(()),
         Verdict::NotPossible(reason) => bail!("{reason}"),
     });
+    record.stage("database servers", servers::provide);
     cargo_tests(&mut record);
     record.stage("lint", lint::verb);
     match record.stage("Debian package", dist::build) {
@@ -35,10 +36,13 @@ pub(crate) fn verb(arguments: &[OsString]) -> Result<()> {
 fn cargo_tests(record: &mut Record) {
     let mut passed = 0;
     record.stage("cargo test", || {
+        toolchain::for_the_agent()?;
+        let (require, yes) = servers::REQUIRED;
         let mut child = Program::new("cargo")
             .without_cargo_environment()
             .within(&workspace::root())
             .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+            .env(require, yes)
             .without_input()
             .spawn_with_output()?;
         let output = child.stdout.take().context("cargo has no output")?;

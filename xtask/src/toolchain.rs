@@ -116,6 +116,44 @@ fn debian() -> Result<()> {
     Ok(())
 }
 
+/// What the agent's dependencies in C are built with and against, installed where it is missing:
+/// `make` for LuaJIT, OpenSSL's headers and the program that finds them for TLS.
+///
+/// # Errors
+/// Names what is missing when it cannot be installed here.
+pub(crate) fn for_the_agent() -> Result<()> {
+    let mut missing = Vec::new();
+    if !is_installed("make") {
+        missing.push("make");
+    }
+    if !has_openssl()? {
+        missing.extend(["pkg-config", "libssl-dev"]);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    apt::install(&missing)?;
+    if !has_openssl()? {
+        bail!("{} came without OpenSSL's headers", missing.join(" and "));
+    }
+    Ok(())
+}
+
+/// Whether the build of the `openssl` crate will find the library.
+fn has_openssl() -> Result<bool> {
+    // Whoever builds it himself tells the crate where it is.
+    if std::env::var_os("OPENSSL_DIR").is_some() {
+        return Ok(true);
+    }
+    if !is_installed("pkg-config") {
+        return Ok(false);
+    }
+    let found = Program::new("pkg-config")
+        .args(["--exists", "openssl"])
+        .attempt()?;
+    Ok(found.status.success())
+}
+
 /// The linker of the eBPF target, built on the first call.
 ///
 /// # Errors

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::service::Service;
-use crate::collect::Root;
 use crate::config::Config;
 use crate::lua::{
     Ending, Host, HostOptions, Init, Library, Plan, RuntimeThread, Supervisor as Plugins,
@@ -51,13 +50,12 @@ impl Scripts {
             }
         };
         let host = Host::new(HostOptions {
-            store: store.clone(),
             board: board.clone(),
-            root: Root::machine(),
-            runtime: runtime.handle().clone(),
             is_service: true,
             modules: config.plugin.modules.clone(),
             library: Library::at(&config.plugin.library),
+            log: config.zalua.log.clone(),
+            ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
         let heart = Heartbeat::new("lua", store.clock().clone());
         let beating = heart.clone();

@@ -8,13 +8,11 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::collect::Root;
 use crate::config::{Options, PluginConfig};
 use crate::lua::{Ending, Fault, Host, HostOptions, Library, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
-use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -81,14 +79,11 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
         }
     };
     let plugins = PluginConfig::default();
+    let store = Store::new(Clock::System, StoreLimits::default());
     let host = Host::new(HostOptions {
-        store: Store::new(Clock::System, StoreLimits::default()),
-        root: Root::machine(),
-        runtime: runtime.handle().clone(),
-        is_service: false,
-        board: StatusBoard::new(),
-        modules: plugins.modules,
         library: Library::at(&plugins.library),
+        modules: plugins.modules,
+        ..HostOptions::new(store, runtime.handle().clone())
     });
     let run = host.start(Script {
         name: script_name(file),

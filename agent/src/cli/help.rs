@@ -17,7 +17,7 @@ pub static CLIENT: [&Verb; 7] = [
 ];
 
 /// The verbs that only the agent has, with what they do. Their own help is the agent's.
-pub const AGENT: [(&str, &str); 4] = [
+pub const AGENT: [(&str, &str); 6] = [
     ("run", "run the service in the foreground"),
     ("check", "look for mistakes in the configuration"),
     (
@@ -25,6 +25,14 @@ pub const AGENT: [(&str, &str); 4] = [
         "say what this machine allows and what to do about the rest",
     ),
     ("exec", "run one Lua script"),
+    (
+        "repl",
+        "evaluate Lua at a prompt, on the values of the service",
+    ),
+    (
+        "runner",
+        "execute the programs that the service may ask for",
+    ),
 ];
 
 /// Every word that may stand first.

@@ -29,7 +29,7 @@ use super::number::{numbered, shorten, whole};
 use super::{Collector, Round};
 use crate::model::Unit;
 
-const STAT: &str = "/proc/stat";
+pub(crate) const STAT: &str = "/proc/stat";
 /// The tag `mode` of `system.cpu.time`, in the order of the kernel's columns. `guest` time is also
 /// in `user`, and `guest_nice` in `nice`, as the kernel counts them (proc_stat(5)).
 pub const MODES: [&str; 10] = [
@@ -52,7 +52,7 @@ const CPUS: Unit = Unit::new("{cpu}");
 const PROCESSES: Unit = Unit::new("{process}");
 
 /// Ticks per mode; `None` where the kernel has no such column.
-type Ticks = [Option<u64>; MODES.len()];
+pub(crate) type Ticks = [Option<u64>; MODES.len()];
 
 /// The collector of `/proc/stat`.
 #[derive(Debug, Default)]
@@ -171,6 +171,17 @@ impl Cpu {
 }
 
 fn read_ticks(round: &mut Round<'_>, cpu: &str, columns: &str) -> Ticks {
+    columns_of(columns, |mode, word| {
+        round.lost(format!(
+            "{STAT}: {cpu} {mode} is {:?}, not a number",
+            shorten(word)
+        ));
+    })
+}
+
+/// The ticks behind `cpu` or `cpu7`; `lost` gets the mode and the word of a column that is no
+/// number. What a kernel to come has behind the tenth column is ignored.
+pub(crate) fn columns_of(columns: &str, mut lost: impl FnMut(&str, &str)) -> Ticks {
     let mut ticks = Ticks::default();
     for (slot, (word, mode)) in ticks
         .iter_mut()
@@ -178,10 +189,7 @@ fn read_ticks(round: &mut Round<'_>, cpu: &str, columns: &str) -> Ticks {
     {
         *slot = word.parse().ok();
         if slot.is_none() {
-            round.lost(format!(
-                "{STAT}: {cpu} {mode} is {:?}, not a number",
-                shorten(word)
-            ));
+            lost(mode, word);
         }
     }
     ticks

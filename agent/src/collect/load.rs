@@ -13,7 +13,7 @@ use super::number::shorten;
 use super::{Collector, Round};
 use crate::model::Unit;
 
-const LOADAVG: &str = "/proc/loadavg";
+pub(crate) const LOADAVG: &str = "/proc/loadavg";
 const THREADS: Unit = Unit::new("{thread}");
 
 /// The collector of `/proc/loadavg`.
@@ -32,17 +32,41 @@ impl Collector for Load {
     }
 }
 
+/// What `/proc/loadavg` says, with load averages as the kernel writes them: with two digits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Averages {
+    /// Over one, five and fifteen minutes.
+    pub(crate) averages: [f64; 3],
+    /// Threads that run or could.
+    pub(crate) runnable: u32,
+    /// Threads in all.
+    pub(crate) threads: u32,
+    /// The number of the process that was made last.
+    pub(crate) last_pid: u32,
+}
+
+/// Reads the whole file.
+pub(crate) fn read(text: &str) -> Option<Averages> {
+    let load = LoadAverage::from_read(text.as_bytes()).ok()?;
+    // Widening alone would show the error of the f32.
+    let widen = |average: f32| (f64::from(average) * 100.0).round() / 100.0;
+    Some(Averages {
+        averages: [load.one, load.five, load.fifteen].map(widen),
+        runnable: load.cur,
+        threads: load.max,
+        last_pid: load.latest_pid,
+    })
+}
+
 fn take_apart(round: &mut Round<'_>, text: &str) {
-    let Ok(load) = LoadAverage::from_read(text.as_bytes()) else {
+    let Some(load) = read(text) else {
         round.lost(format!(
             "{LOADAVG}: {:?} does not read as load averages",
             shorten(text)
         ));
         return;
     };
-    for (period, average) in [("1m", load.one), ("5m", load.five), ("15m", load.fifteen)] {
-        // The kernel writes two digits; widening alone would show the error of the f32.
-        let average = (f64::from(average) * 100.0).round() / 100.0;
+    for (period, average) in ["1m", "5m", "15m"].into_iter().zip(load.averages) {
         round.batch.gauge(
             "system.cpu.load_average",
             &[("period", period)],
@@ -52,10 +76,10 @@ fn take_apart(round: &mut Round<'_>, text: &str) {
     }
     round
         .batch
-        .gauge("system.linux.threads.runnable", &[], THREADS, load.cur);
+        .gauge("system.linux.threads.runnable", &[], THREADS, load.runnable);
     round
         .batch
-        .gauge("system.linux.threads.total", &[], THREADS, load.max);
+        .gauge("system.linux.threads.total", &[], THREADS, load.threads);
 }
 
 #[cfg(test)]

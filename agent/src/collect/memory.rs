@@ -23,7 +23,7 @@ use super::number::shorten;
 use super::{Collector, Round};
 use crate::model::Unit;
 
-const MEMINFO: &str = "/proc/meminfo";
+pub(crate) const MEMINFO: &str = "/proc/meminfo";
 const PAGES: Unit = Unit::new("{page}");
 
 /// The collector of `/proc/meminfo`.
@@ -101,7 +101,7 @@ fn take_apart(round: &mut Round<'_>, text: &str) {
 }
 
 /// Field, value and unit of `Dirty:   3992 kB`; sizes come in bytes. The kernel's kB is 1,024.
-pub(super) fn read_line(line: &str) -> Option<(&str, u64, Unit)> {
+pub(crate) fn read_line(line: &str) -> Option<(&str, u64, Unit)> {
     let (field, rest) = line.split_once(':')?;
     let mut words = rest.split_ascii_whitespace();
     let number: u64 = words.next()?.parse().ok()?;

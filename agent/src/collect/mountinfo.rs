@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::Round;
+use super::{ReadError, Root, Round};
 
 /// The table of the process itself.
 const OWN: &str = "/proc/self/mountinfo";
@@ -21,13 +21,29 @@ const FIRST: &str = "/proc/1/mountinfo";
 /// That of process 1 is taken when it has the same file system on `/`: otherwise this process is in
 /// a container or a chroot, and the paths of the machine lead nowhere here.
 pub(super) fn table(round: &mut Round<'_>) -> Option<(Vec<Mount>, u64)> {
-    let own = read(&round.read(OWN)?);
-    let Ok(first) = round.root.read(FIRST) else {
-        return Some(own);
+    match text(round.root) {
+        Ok((_, mounts, lost)) => Some((mounts, lost)),
+        Err(error) => {
+            round.lost_file(&error);
+            None
+        }
+    }
+}
+
+/// The same with the text it was read from.
+pub(crate) fn text(tree: &Root) -> Result<(String, Vec<Mount>, u64), ReadError> {
+    let own_text = tree.read(OWN)?;
+    let own = read(&own_text);
+    let Ok(first_text) = tree.read(FIRST) else {
+        return Ok((own_text, own.0, own.1));
     };
-    let first = read(&first);
+    let first = read(&first_text);
     let same = root(&own.0).is_some_and(|own| Some(own) == root(&first.0));
-    Some(if same { first } else { own })
+    Ok(if same {
+        (first_text, first.0, first.1)
+    } else {
+        (own_text, own.0, own.1)
+    })
 }
 
 /// What is mounted on `/`.
@@ -38,29 +54,29 @@ fn root(mounts: &[Mount]) -> Option<((u32, u32), &str)> {
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// The mount's number in its name space.
-    pub(super) id: u32,
+    pub(crate) id: u32,
     /// The number of the mount it hangs on.
-    pub(super) parent: u32,
+    pub(crate) parent: u32,
     /// Major and minor number of the file system, as `stat(2)` gives them for its files. The major
     /// is 0 for file systems without a block device of their own, btrfs among them.
-    pub(super) device: (u32, u32),
+    pub(crate) device: (u32, u32),
     /// Which directory of the file system is mounted; `/` unless it is a bind mount or a subvolume.
-    pub(super) root: String,
+    pub(crate) root: String,
     /// Where it is mounted.
-    pub(super) point: String,
+    pub(crate) point: String,
     /// Whether mount or file system are read-only.
-    pub(super) read_only: bool,
+    pub(crate) read_only: bool,
     /// The type: `ext4`, `nfs4`, `fuse.sshfs`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// What was mounted: `/dev/vda`, `server:/export`.
-    pub(super) source: String,
+    pub(crate) source: String,
 }
 
 impl Mount {
     /// Reads one line; `None` when it is not of the documented shape.
-    pub(super) fn read(line: &str) -> Option<Self> {
+    pub(crate) fn read(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let id = words.next()?.parse().ok()?;
         let parent = words.next()?.parse().ok()?;
@@ -157,7 +173,7 @@ fn is_read_only(options: &str) -> bool {
 
 /// Turns `\040` back into a space, and likewise every other octal escape. A backslash that begins
 /// no escape stays.
-pub(super) fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     if !text.contains('\\') {
         return text.to_owned();
     }

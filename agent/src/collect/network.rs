@@ -106,7 +106,7 @@ impl Collector for Network {
 
 /// Name and columns of one line. A column that is missing or no number is `None`; a line without a
 /// name or without any column is none at all.
-fn read(line: &str) -> Option<(&str, [Option<u64>; 16])> {
+pub(crate) fn read(line: &str) -> Option<(&str, [Option<u64>; 16])> {
     let (name, numbers) = line.split_once(':')?;
     let name = name.trim();
     // The name becomes part of a path.

@@ -21,7 +21,7 @@ use super::number::{numbered, shorten, whole};
 use super::{Collector, Round};
 use crate::model::Unit;
 
-const NODES: &str = "/sys/devices/system/node";
+pub(crate) const NODES: &str = "/sys/devices/system/node";
 const PAGES: Unit = Unit::new("{page}");
 
 /// The collector of the NUMA nodes.

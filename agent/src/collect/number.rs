@@ -54,7 +54,7 @@ pub(super) fn whole(round: &mut Round<'_>, path: &str, word: &str) -> Option<u64
 }
 
 /// The number behind a prefix: `12` of `cpu12`, nothing of `cpufreq`.
-pub(super) fn numbered<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+pub(crate) fn numbered<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
     name.strip_prefix(prefix)
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -19,7 +19,7 @@ use super::{Collector, Round};
 use crate::model::Unit;
 
 /// Resource and file, and whether a kernel with pressure stall information may lack it.
-const FILES: [(&str, &str, bool); 4] = [
+pub(crate) const FILES: [(&str, &str, bool); 4] = [
     ("cpu", "/proc/pressure/cpu", false),
     ("memory", "/proc/pressure/memory", false),
     ("io", "/proc/pressure/io", false),
@@ -49,52 +49,76 @@ impl Collector for Pressure {
 }
 
 fn take_apart(round: &mut Round<'_>, resource: &str, path: &str, text: &str) {
+    let mut losses = Vec::new();
+    let found = |kind: &str, name: &str, number| emit(round, resource, kind, name, number);
+    read(text, found, |what| losses.push(what));
+    for loss in losses {
+        round.lost(format!("{path}: {loss}"));
+    }
+}
+
+/// Gives kind (`some` or `full`), name (`avg10`, `total`) and number of every word to `found`:
+/// percent, of `total` microseconds. What does not read goes to `lost`, in words; a word with a name
+/// of its own is of a kernel to come and passes.
+pub(crate) fn read(
+    text: &str,
+    mut found: impl FnMut(&str, &str, f64),
+    mut lost: impl FnMut(String),
+) {
     for line in text.lines() {
         let mut words = line.split_ascii_whitespace();
         let Some(kind @ ("some" | "full")) = words.next() else {
-            round.lost(format!("{path}: {:?} is no known line", shorten(line)));
+            lost(format!("{:?} is no known line", shorten(line)));
             continue;
         };
         for word in words {
-            if emit(round, resource, kind, word).is_none() {
-                round.lost(format!("{path}: {kind} {:?} does not read", shorten(word)));
+            let Some((name @ ("avg10" | "avg60" | "avg300" | "total"), value)) =
+                word.split_once('=')
+            else {
+                if !word.contains('=') {
+                    lost(format!("{kind} {:?} does not read", shorten(word)));
+                }
+                continue;
+            };
+            match number(name, value) {
+                Some(number) => found(kind, name, number),
+                None => lost(format!("{kind} {:?} does not read", shorten(word))),
             }
         }
     }
 }
 
-/// Adds the sample of `avg10=4.50` or `total=681245` (microseconds). A word with a name of its own
-/// is of a kernel to come and passes; `None` is a value that does not read.
-fn emit(round: &mut Round<'_>, resource: &str, kind: &str, word: &str) -> Option<()> {
-    let (name, value) = word.split_once('=')?;
+fn number(name: &str, value: &str) -> Option<f64> {
+    if name == "total" {
+        return value.parse().ok().map(|total: u64| total as f64);
+    }
+    let percent = value.parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent)
+}
+
+/// Adds the sample of one number.
+fn emit(round: &mut Round<'_>, resource: &str, kind: &str, name: &str, number: f64) {
     let window = match name {
         "avg10" => "10s",
         "avg60" => "60s",
         "avg300" => "300s",
-        "total" => {
-            let microseconds: u64 = value.parse().ok()?;
+        _ => {
             round.batch.counter(
                 "system.linux.pressure.time",
                 &[("resource", resource), ("type", kind)],
                 Unit::SECONDS,
-                microseconds as f64 / 1e6,
+                number / 1e6,
             );
-            return Some(());
+            return;
         }
-        _ => return Some(()),
     };
-    let percent: f64 = value.parse().ok()?;
-    if !(0.0..=100.0).contains(&percent) {
-        return None;
-    }
     round.batch.gauge(
         "system.linux.pressure.ratio",
         &[("resource", resource), ("type", kind), ("window", window)],
         Unit::ONE,
         // The kernel writes two digits; this way a ratio has no more than four.
-        (percent * 100.0).round() / 10_000.0,
+        (number * 100.0).round() / 10_000.0,
     );
-    Some(())
 }
 
 #[cfg(test)]

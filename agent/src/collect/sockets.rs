@@ -114,7 +114,7 @@ fn note(round: &mut Round<'_>, path: &str, lost: usize) {
 
 /// Reads pairs of lines, `Tcp: ActiveOpens …` over `Tcp: 5 …`; gives each value to `found` and
 /// returns how many could not be read.
-fn pairs(text: &str, mut found: impl FnMut(&str, &str, i128)) -> usize {
+pub(crate) fn pairs(text: &str, mut found: impl FnMut(&str, &str, i128)) -> usize {
     let mut lost = 0;
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -164,7 +164,7 @@ fn fields_6(text: &str, mut found: impl FnMut(&str, &str, i128)) -> usize {
 }
 
 /// Reads `TCP: inuse 3 orphan 0 tw 1 alloc 3 mem 297`.
-fn sockstat(text: &str, mut found: impl FnMut(&str, &str, u64)) -> usize {
+pub(crate) fn sockstat(text: &str, mut found: impl FnMut(&str, &str, u64)) -> usize {
     let mut lost = 0;
     for line in text.lines() {
         let Some((protocol, rest)) = line.split_once(':') else {

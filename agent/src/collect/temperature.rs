@@ -2,6 +2,7 @@
 //!
 //! Reads `/sys/class/hwmon/hwmon*/{name,device,temp*_input,temp*_label,temp*_max,temp*_crit}`
 //! (Documentation/hwmon/sysfs-interface.rst), and where no chip has a temperature
+//! `/sys/bus/platform/devices/coretemp*/temp*`, as on old kernels, or
 //! `/sys/class/thermal/thermal_zone*/{type,temp,trip_point_*}`
 //! (Documentation/driver-api/thermal/sysfs-api.rst). Both speak in thousandths of a degree.
 //!
@@ -19,10 +20,12 @@
 //! Taken apart by hand: procfs-core does not read sysfs.
 
 use super::number::shorten;
-use super::{Collector, Round};
+use super::{Collector, Root, Round};
 use crate::model::Unit;
 
 const HWMON: &str = "/sys/class/hwmon";
+/// Where kernels before 3.14 have the files of `coretemp`.
+const PLATFORM: &str = "/sys/bus/platform/devices";
 const THERMAL: &str = "/sys/class/thermal";
 /// The most sensors that are kept; a machine with 512 cores has about as many.
 const SENSORS_MAX: usize = 1024;
@@ -39,12 +42,35 @@ pub struct Temperature {
 
 /// One temperature that can be read.
 #[derive(Debug)]
-struct Sensor {
-    chip: String,
-    name: String,
+pub(crate) struct Sensor {
+    /// The driver's name and the device it sits on.
+    pub(crate) chip: String,
+    /// The label, or the name of the file.
+    pub(crate) name: String,
     path: String,
     critical: Option<i64>,
     high: Option<i64>,
+}
+
+impl Sensor {
+    /// The temperature in degrees Celsius; none when the sensor does not answer or says nonsense.
+    pub(crate) fn celsius(&self, root: &Root) -> Option<f64> {
+        degrees(millidegrees(&root.read(&self.path).ok()?))
+    }
+
+    /// The temperature in degrees Celsius from which on damage is to be feared.
+    pub(crate) fn critical(&self) -> Option<f64> {
+        degrees(self.critical)
+    }
+
+    /// The highest temperature in degrees Celsius that is meant to be.
+    pub(crate) fn high(&self) -> Option<f64> {
+        degrees(self.high)
+    }
+}
+
+fn degrees(thousandths: Option<i64>) -> Option<f64> {
+    thousandths.map(|number| number as f64 / 1000.0)
 }
 
 impl Collector for Temperature {
@@ -56,7 +82,13 @@ impl Collector for Temperature {
         let mut names = round.root.names(HWMON);
         names.extend(round.root.names(THERMAL));
         if names != self.seen || self.sensors.is_empty() {
-            self.sensors = find_sensors(round);
+            let beyond;
+            (self.sensors, beyond) = find_sensors(round.root);
+            if beyond > 0 {
+                round.lost(format!(
+                    "{beyond} temperature sensors were left out; {SENSORS_MAX} is the most that are read"
+                ));
+            }
             self.seen = names;
         }
         if self.sensors.is_empty() {
@@ -79,14 +111,14 @@ impl Collector for Temperature {
             round
                 .batch
                 .gauge("system.hardware.temperature", &tags, Unit::CELSIUS, celsius);
-            for (kind, limit) in [("critical", sensor.critical), ("high", sensor.high)] {
+            for (kind, limit) in [("critical", sensor.critical()), ("high", sensor.high())] {
                 let Some(limit) = limit else { continue };
                 let [chip, name] = tags;
                 round.batch.gauge(
                     "system.hardware.temperature.limit",
                     &[chip, name, ("type", kind)],
                     Unit::CELSIUS,
-                    limit as f64 / 1000.0,
+                    limit,
                 );
             }
         }
@@ -98,46 +130,56 @@ fn millidegrees(text: &str) -> Option<i64> {
     PLAUSIBLE.contains(&number).then_some(number)
 }
 
-fn find_sensors(round: &mut Round<'_>) -> Vec<Sensor> {
+/// Every sensor, and how many were left out for their number: those of `hwmon`, else those of
+/// `coretemp` where old kernels had them, else the thermal zones.
+pub(crate) fn find_sensors(root: &Root) -> (Vec<Sensor>, usize) {
     let mut sensors = Vec::new();
-    for hwmon in round.root.names(HWMON) {
-        find_on_chip(round, &hwmon, &mut sensors);
+    for hwmon in root.names(HWMON) {
+        let folder = format!("{HWMON}/{hwmon}");
+        find_on_chip(root, &folder, || chip_name(root, &hwmon), &mut sensors);
     }
     if sensors.is_empty() {
-        for zone in round.root.names(THERMAL) {
-            if zone.starts_with("thermal_zone") {
-                sensors.extend(find_zone(round, &zone));
+        for device in root.names(PLATFORM) {
+            if device.starts_with("coretemp") {
+                let folder = format!("{PLATFORM}/{device}");
+                find_on_chip(root, &folder, || device.clone(), &mut sensors);
             }
         }
     }
-    if sensors.len() > SENSORS_MAX {
-        round.lost(format!(
-            "{} temperature sensors are there, only {SENSORS_MAX} are read",
-            sensors.len()
-        ));
-        sensors.truncate(SENSORS_MAX);
+    if sensors.is_empty() {
+        for zone in root.names(THERMAL) {
+            if zone.starts_with("thermal_zone") {
+                sensors.extend(find_zone(root, &zone));
+            }
+        }
     }
-    sensors
+    let beyond = sensors.len().saturating_sub(SENSORS_MAX);
+    sensors.truncate(SENSORS_MAX);
+    (sensors, beyond)
 }
 
 /// The limit in a file that a sensor may well not have.
-fn limit(round: &Round<'_>, path: &str) -> Option<i64> {
-    millidegrees(&round.root.read(path).ok()?)
+fn limit(root: &Root, path: &str) -> Option<i64> {
+    millidegrees(&root.read(path).ok()?)
 }
 
-fn find_on_chip(round: &Round<'_>, hwmon: &str, sensors: &mut Vec<Sensor>) {
-    let folder = format!("{HWMON}/{hwmon}");
+fn find_on_chip(
+    root: &Root,
+    folder: &str,
+    name_of_chip: impl Fn() -> String,
+    sensors: &mut Vec<Sensor>,
+) {
     let first = sensors.len();
     let mut chip = None;
-    for file in round.root.names(&folder) {
+    for file in root.names(folder) {
         let Some(stem) = file.strip_suffix("_input") else {
             continue;
         };
         if !stem.starts_with("temp") {
             continue;
         }
-        let chip = chip.get_or_insert_with(|| chip_name(round, hwmon));
-        let label = round.root.read(&format!("{folder}/{stem}_label")).ok();
+        let chip = chip.get_or_insert_with(&name_of_chip);
+        let label = root.read(&format!("{folder}/{stem}_label")).ok();
         let label = label.as_deref().map_or(stem, str::trim_ascii);
         let taken = sensors
             .iter()
@@ -152,16 +194,16 @@ fn find_on_chip(round: &Round<'_>, hwmon: &str, sensors: &mut Vec<Sensor>) {
             chip: chip.clone(),
             name,
             path: format!("{folder}/{file}"),
-            critical: limit(round, &format!("{folder}/{stem}_crit")),
-            high: limit(round, &format!("{folder}/{stem}_max")),
+            critical: limit(root, &format!("{folder}/{stem}_crit")),
+            high: limit(root, &format!("{folder}/{stem}_max")),
         });
     }
 }
 
-fn chip_name(round: &Round<'_>, hwmon: &str) -> String {
-    let name = round.root.read(&format!("{HWMON}/{hwmon}/name"));
+fn chip_name(root: &Root, hwmon: &str) -> String {
+    let name = root.read(&format!("{HWMON}/{hwmon}/name"));
     let name = name.as_deref().map_or(hwmon, str::trim_ascii);
-    let link = std::fs::read_link(round.root.path(&format!("{HWMON}/{hwmon}/device")));
+    let link = std::fs::read_link(root.path(&format!("{HWMON}/{hwmon}/device")));
     let device = link
         .ok()
         .and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
@@ -172,18 +214,18 @@ fn chip_name(round: &Round<'_>, hwmon: &str) -> String {
     }
 }
 
-fn find_zone(round: &Round<'_>, zone: &str) -> Option<Sensor> {
+fn find_zone(root: &Root, zone: &str) -> Option<Sensor> {
     let folder = format!("{THERMAL}/{zone}");
     let path = format!("{folder}/temp");
     // A zone that is switched off answers with an error; it is none of our sensors.
-    round.root.read(&path).ok()?;
-    let kind = round.root.read(&format!("{folder}/type")).ok()?;
+    root.read(&path).ok()?;
+    let kind = root.read(&format!("{folder}/type")).ok()?;
     let (mut critical, mut high) = (None, None);
-    for file in round.root.names(&folder) {
+    for file in root.names(&folder) {
         let Some(trip) = file.strip_suffix("_type") else {
             continue;
         };
-        let Ok(kind) = round.root.read(&format!("{folder}/{file}")) else {
+        let Ok(kind) = root.read(&format!("{folder}/{file}")) else {
             continue;
         };
         let slot = match kind.trim_ascii() {
@@ -191,7 +233,7 @@ fn find_zone(round: &Round<'_>, zone: &str) -> Option<Sensor> {
             "hot" => &mut high,
             _ => continue,
         };
-        *slot = limit(round, &format!("{folder}/{trip}_temp"));
+        *slot = limit(root, &format!("{folder}/{trip}_temp"));
     }
     Some(Sensor {
         chip: kind.trim_ascii().to_owned(),

@@ -12,7 +12,7 @@ use super::number::shorten;
 use super::{Collector, Round};
 use crate::model::Unit;
 
-const UPTIME: &str = "/proc/uptime";
+pub(crate) const UPTIME: &str = "/proc/uptime";
 
 /// The collector of `/proc/uptime`.
 #[derive(Clone, Copy, Debug)]
@@ -27,16 +27,20 @@ impl Collector for Uptime {
         let Some(text) = round.read(UPTIME) else {
             return;
         };
-        match procfs_core::Uptime::from_read(text.as_bytes()) {
-            Ok(read) if read.uptime.is_finite() && read.uptime >= 0.0 => {
-                round
-                    .batch
-                    .gauge("system.uptime", &[], Unit::SECONDS, read.uptime);
-            }
-            _ => round.lost(format!(
+        match read(&text) {
+            Some(seconds) => round
+                .batch
+                .gauge("system.uptime", &[], Unit::SECONDS, seconds),
+            None => round.lost(format!(
                 "{UPTIME}: {:?} does not read as seconds since boot",
                 shorten(&text)
             )),
         }
     }
+}
+
+/// Seconds since boot out of the whole file.
+pub(crate) fn read(text: &str) -> Option<f64> {
+    let read = procfs_core::Uptime::from_read(text.as_bytes()).ok()?;
+    (read.uptime.is_finite() && read.uptime >= 0.0).then_some(read.uptime)
 }

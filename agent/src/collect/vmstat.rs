@@ -19,7 +19,7 @@ use super::number::shorten;
 use super::{Collector, Round};
 use crate::model::{Kind, Unit};
 
-const VMSTAT: &str = "/proc/vmstat";
+pub(crate) const VMSTAT: &str = "/proc/vmstat";
 const PAGES: Unit = Unit::new("{page}");
 /// Names that start with `nr_` are levels, except for these, which only grow (mm/vmstat.c).
 const GROWING: [&str; 11] = [
@@ -56,13 +56,16 @@ impl Collector for VmStat {
     }
 }
 
+/// Name and number of `pgfault 123`; the lines of a node's `numastat` look the same.
+pub(crate) fn read_line(line: &str) -> Option<(&str, u64)> {
+    let (field, word) = line.split_once(' ')?;
+    Some((field, word.trim_ascii().parse().ok()?))
+}
+
 fn take_apart(round: &mut Round<'_>, text: &str) {
     let (mut faults, mut major) = (None, None);
     for line in text.lines() {
-        let read = line
-            .split_once(' ')
-            .and_then(|(field, word)| Some((field, word.trim_ascii().parse::<u64>().ok()?)));
-        let Some((field, number)) = read else {
+        let Some((field, number)) = read_line(line) else {
             round.lost(format!(
                 "{VMSTAT}: {:?} does not read as name and number",
                 shorten(line)

@@ -117,6 +117,11 @@ impl Budget {
         self.ending.store(true, Ordering::Relaxed);
     }
 
+    /// Takes a stop back: the next turn may run.
+    pub(super) fn resume(&self) {
+        self.ending.store(false, Ordering::Relaxed);
+    }
+
     /// Whether somebody wants the script to end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.ending.load(Ordering::Relaxed)

@@ -14,12 +14,31 @@ use super::host::Script;
 use super::library::Library;
 use super::pool::Pool;
 use super::register::Register;
+use super::log_file::LogFile;
+use super::quota::Quota;
 use super::speed::Speeds;
 use super::tally::Tally;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
 use crate::config::{Options, PluginConfig};
+use crate::collect::filesystem::Filesystem;
+use crate::collect::filesystem::asking::Outcome;
+use crate::collect::mountinfo::Mount;
+use crate::model::{Series, Unit, Value};
 use crate::store::Store;
+
+/// Hears of a value that a script puts: the series, its unit, the value and how long it holds. An
+/// error is raised in the script.
+#[derive(Clone)]
+pub struct Publish(
+    pub Arc<dyn Fn(&Series, Unit, &Value, Duration) -> Result<(), String> + Send + Sync>,
+);
+
+impl std::fmt::Debug for Publish {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Publish")
+    }
+}
 
 /// What all scripts of a host share.
 #[derive(Debug)]
@@ -30,10 +49,15 @@ pub(crate) struct Services {
     pub(crate) root: Root,
     /// The last samples of `metrics.set_speed` and `metrics.set_counter_speed`.
     pub(crate) speeds: Speeds,
+    /// Asks file systems for `procfs.filesystems`; shared, so that those that never answer hold
+    /// one thread each and not one for every script.
+    pub(crate) filesystems: Mutex<Filesystem>,
     /// The runtime that waits.
     pub(crate) runtime: Handle,
     /// Whether this is the service, and not a script that a person runs.
     pub(crate) is_service: bool,
+    /// Who else is to hear of every value that is put.
+    pub(crate) publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub(crate) modules: RwLock<Vec<PathBuf>>,
     /// The shipped Lua.
@@ -44,7 +68,24 @@ pub(crate) struct Services {
     pub(super) plugins: RwLock<Option<Arc<PluginConfig>>>,
     /// The threads of turns.
     pub(super) pool: Pool,
+    /// The file for `log.info` and `log.error`, where there is one.
+    pub(crate) log: Option<LogFile>,
 }
+
+impl Services {
+    /// Asks the mounts that are worth measuring, and says how many were left out for their number.
+    pub(crate) fn measure_filesystems(&self, mounts: Vec<Mount>) -> (Vec<(Mount, Outcome)>, usize) {
+        self.filesystems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .measure(&self.root, mounts)
+    }
+}
+/// The most files and connections that one script may have open through the library.
+const HANDLES_MAX: usize = 128;
+
+/// What the compiled expressions of one script may take, in bytes.
+const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
 
 /// What is one script's own.
 #[derive(Debug)]
@@ -65,6 +106,10 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     /// The plugins that it runs.
     pub(super) children: Children,
+    /// Files and connections of its objects.
+    pub(crate) handles: Arc<Quota>,
+    /// Memory of its compiled expressions, in bytes.
+    pub(crate) expressions: Arc<Quota>,
     pending: Pending,
 }
 
@@ -88,6 +133,8 @@ impl Context {
             deadline: script.deadline,
             options: script.options.clone(),
             children: Children::default(),
+            handles: Quota::new(HANDLES_MAX),
+            expressions: Quota::new(EXPRESSIONS_MAX),
             pending: Pending::default(),
         }
     }

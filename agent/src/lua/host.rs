@@ -3,15 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::budget::Budget;
-use super::context::{Context, Services};
+use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
+use super::log_file::LogFile;
 use super::pool::Pool;
 use super::register::Register;
 use super::source::read;
@@ -38,10 +39,33 @@ pub struct HostOptions {
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
     pub is_service: bool,
+    /// Who else is to hear of every value that a script puts.
+    pub publish: Option<Publish>,
     /// Where `require` looks, in order: directories. After them it looks in the library.
     pub modules: Vec<PathBuf>,
     /// The shipped Lua.
     pub library: Library,
+    /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
+    /// standard error where this is not the service.
+    pub log: Option<PathBuf>,
+}
+
+impl HostOptions {
+    /// A host for what a person runs: the machine's files, the Lua that is built in, no modules and
+    /// no log of its own.
+    pub fn new(store: Store, runtime: Handle) -> Self {
+        Self {
+            store,
+            board: StatusBoard::new(),
+            root: Root::machine(),
+            runtime,
+            is_service: false,
+            publish: None,
+            modules: Vec::new(),
+            library: Library::default(),
+            log: None,
+        }
+    }
 }
 
 /// A script to run, and what it may use.
@@ -129,9 +153,12 @@ impl Host {
             store: options.store,
             root: options.root,
             speeds: Speeds::default(),
+            filesystems: Mutex::default(),
             runtime: options.runtime,
             is_service: options.is_service,
+            publish: options.publish,
             modules: RwLock::new(options.modules),
+            log: options.log.map(LogFile::new),
         };
         Self {
             services: Arc::new(services),
@@ -141,6 +168,11 @@ impl Host {
     /// The host that has these services.
     pub(super) fn of(services: Arc<Services>) -> Self {
         Self { services }
+    }
+
+    /// What is shared by everything that runs here.
+    pub(super) fn parts(&self) -> (Arc<Services>, Pool) {
+        (Arc::clone(&self.services), self.services.pool.clone())
     }
 
     pub(super) fn services(&self) -> Arc<Services> {
@@ -242,6 +274,10 @@ async fn run(
     };
     let result = driver.run(main).await;
     drop(driver);
+    if Arc::strong_count(&state) > 1 {
+        // A turn that hangs was left behind with it: nobody can touch it before that ends.
+        return result;
+    }
     // A state of many megabytes takes its time to close, and a printing script wants its output
     // out before anybody hears that it ended.
     let closed = pool.run(move || state.flush());

@@ -108,9 +108,9 @@ local function pass(thread, ok, first, ...)
   return ok, first, ...
 end
 
-local function value(ok, first, ...)
-  if ok then return first, ... end
-  error(first, 0)
+local function value(ok, ...)
+  if ok then return ... end
+  error((...), 0)
 end
 
 function coroutine.resume(thread, ...)
@@ -128,9 +128,9 @@ function coroutine.yield(...)
 end
 
 -- The end of every function of the library: its results, or its error at the place of the call.
-local function check(ok, first, ...)
-  if ok then return first, ... end
-  error(first, 2)
+local function check(ok, ...)
+  if ok then return ... end
+  error((...), 2)
 end
 
 if host.service then

@@ -167,6 +167,20 @@ impl State {
         self.lua.globals().get(name).unwrap()
     }
 
+    /// The globals, and the fields of those that are tables.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, value) in self.lua.globals().pairs::<String, mlua::Value>().flatten() {
+            if let (mlua::Value::Table(table), true) = (&value, name != "_G" && name != "package") {
+                let fields = table.pairs::<String, mlua::Value>().flatten();
+                names.extend(fields.map(|(field, _)| format!("{name}.{field}")));
+            }
+            names.push(name);
+        }
+        names.sort_unstable();
+        names
+    }
+
     /// Memory of the state, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.lua.used_memory()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    Ending, Host, HostOptions, Library, Limits, Run, RuntimeThread, Script, ScriptError,
+    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError,
     script_name,
 };
 use crate::collect::Root;
@@ -40,19 +40,29 @@ impl Stage {
 
     /// The same with another clock for the store, or recorded files.
     pub(crate) fn with(clock: Clock, root: Root) -> Self {
+        Self::made(clock, root, |_| {})
+    }
+
+    /// The same with other options for the host.
+    pub(crate) fn changed(change: impl FnOnce(&mut HostOptions)) -> Self {
+        Self::made(Clock::System, Root::machine(), change)
+    }
+
+    fn made(clock: Clock, root: Root, change: impl FnOnce(&mut HostOptions)) -> Self {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
         let board = StatusBoard::new();
         let directory = tempfile::tempdir().unwrap();
-        let host = Host::new(HostOptions {
-            store: store.clone(),
+        let mut options = HostOptions {
             board: board.clone(),
             root,
-            runtime: runtime.handle().clone(),
             is_service: true,
             modules: vec![directory.path().to_owned()],
-            library: Library::default(),
-        });
+            ..HostOptions::new(store.clone(), runtime.handle().clone())
+        };
+
+        change(&mut options);
+        let host = Host::new(options);
         Self {
             runtime,
             store,

@@ -35,6 +35,41 @@ impl Histogram {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }
 
+    /// What was recorded since `earlier`, a histogram of the same series; `None` when there is less
+    /// now in any bucket, because the series began anew in between.
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        let count = self.count.checked_sub(earlier.count)?;
+        let mut buckets = Vec::with_capacity(self.buckets.len());
+        let mut before = earlier.buckets.iter().peekable();
+        for bucket in &self.buckets {
+            let mut grown = bucket.count;
+            if let Some(old) = before.peek() {
+                if old.lower < bucket.lower {
+                    return None;
+                }
+                if old.lower <= bucket.lower {
+                    grown = grown.checked_sub(old.count)?;
+                    before.next();
+                }
+            }
+            if grown > 0 {
+                buckets.push(Bucket {
+                    count: grown,
+                    ..*bucket
+                });
+            }
+        }
+        before.next().is_none().then_some(Self {
+            count,
+            sum: if count == 0 {
+                0.0
+            } else {
+                self.sum - earlier.sum
+            },
+            buckets,
+        })
+    }
+
     /// The value below which the fraction `quantile` (0 to 1) of all values lies, taken from the
     /// middle of its bucket; `None` when nothing was recorded.
     pub fn quantile(&self, quantile: f64) -> Option<f64> {
@@ -104,6 +139,35 @@ mod tests {
         assert_eq!(histogram.quantile(0.51), Some(5.0));
         assert_eq!(histogram.quantile(1.0), Some(8.0));
         assert_eq!(histogram.mean(), Some(4.0));
+    }
+
+    #[test]
+    fn the_difference_is_what_was_recorded_in_between() {
+        let earlier = three();
+        let mut later = three();
+        later.count += 4;
+        later.sum += 30.0;
+        later.buckets[1].count += 3;
+        later.buckets.insert(
+            2,
+            Bucket {
+                lower: 6.0,
+                upper: 8.0,
+                count: 1,
+            },
+        );
+        let between = later.since(&earlier).unwrap();
+        assert_eq!((between.count, between.sum), (4, 30.0));
+        assert_eq!(between.buckets.len(), 2);
+        assert_eq!(between.quantile(1.0), Some(7.0));
+        assert_eq!(later.since(&Histogram::default()), Some(later.clone()));
+        assert_eq!(earlier.since(&earlier).unwrap().buckets, []);
+        // It began anew.
+        assert_eq!(earlier.since(&later), None);
+        let mut other = three();
+        other.count = 20;
+        other.buckets.remove(0);
+        assert_eq!(other.since(&earlier), None);
     }
 
     #[test]

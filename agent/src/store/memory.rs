@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::DefaultHashBuilder;
 
+use super::catalogue::Catalogue;
 use super::entry::{Reading, ReadingRef, StoreLimits};
+use super::history::Histories;
 use super::names::{Known, Names};
 use super::shard::{Entry, Shard};
 use crate::model::{Clock, Glob, Moment, Rate, Series};
@@ -44,12 +46,15 @@ pub(super) struct Inner {
     pub(super) shards: Box<[RwLock<Shard>]>,
     /// Taken inside a shard's lock or without one, never around one.
     pub(super) names: RwLock<Names>,
+    /// Never taken inside another lock.
+    pub(super) catalogue: RwLock<Catalogue>,
     pub(super) series: AtomicUsize,
     pub(super) samples: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) cut: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) resets: AtomicU64,
+    pub(super) histories: Histories,
     /// The part that the next sweep starts with.
     next_sweep: AtomicUsize,
     /// When the last sweep for want of room was, in nanoseconds of the clock.
@@ -66,12 +71,14 @@ impl Store {
                 hasher: DefaultHashBuilder::default(),
                 shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
                 names: RwLock::default(),
+                catalogue: RwLock::default(),
                 series: AtomicUsize::new(0),
                 samples: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
                 cut: AtomicU64::new(0),
                 expired: AtomicU64::new(0),
                 resets: AtomicU64::new(0),
+                histories: Histories::default(),
                 next_sweep: AtomicUsize::new(0),
                 last_rescue: AtomicU64::new(0),
             }),
@@ -176,6 +183,7 @@ impl Store {
     /// Returns how many were taken out.
     pub fn expire(&self) -> usize {
         let now = self.clock.now();
+        self.inner.histories.tidy(now);
         let (mut removed, mut looked) = (0, 0);
         for _ in 0..SHARDS {
             let next = self.inner.next_sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;

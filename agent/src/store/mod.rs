@@ -8,9 +8,12 @@
 //! with a lock of its own that is held for one sample or one page of a scan, so that neither a
 //! scan nor a snapshot of a million series keeps a collector waiting.
 
+mod catalogue;
 mod codec;
 pub mod entry;
+pub mod history;
 pub mod memory;
+mod mirror;
 mod names;
 mod observe;
 mod put;
@@ -19,7 +22,9 @@ mod shard;
 pub mod snapshot;
 
 pub use entry::{Reading, ReadingRef, StoreLimits, StoreStatus};
+pub use history::{HistoryError, Point};
 pub use memory::Store;
+pub use mirror::COPY_MAX;
 pub use snapshot::{BootId, Damage, Loaded, Snapshot, SnapshotError, Written};
 
 #[cfg(test)]

@@ -174,8 +174,10 @@ impl Store {
             expires: incoming.expires,
             speed: f64::NAN,
             resets: 0,
+            watched: self.inner.histories.wants(incoming.series),
         };
         entry.set_rate(incoming.rate);
+        self.remember(&mut entry);
         let inserted = shard
             .insert(hash, entry, |series| self.hash(series))
             .is_ok();
@@ -204,6 +206,15 @@ impl Store {
         entry.value = incoming.value;
         entry.at = incoming.at;
         entry.expires = incoming.expires;
+        self.remember(entry);
+    }
+
+    /// Keeps the value of a series whose past somebody asks for.
+    fn remember(&self, entry: &mut Entry) {
+        if entry.watched {
+            let histories = &self.inner.histories;
+            entry.watched = histories.record(entry.series.as_str(), entry.at, &entry.value);
+        }
     }
 
     /// Cuts a text that is too long; false for what cannot be cut.

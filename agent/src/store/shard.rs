@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) unit: UnitId,
     pub(super) source: SourceId,
     pub(super) kind: Kind,
+    /// Whether somebody asks for the past of the series.
+    pub(super) watched: bool,
 }
 
 const _: () = assert!(size_of::<Option<Entry>>() == 80);

@@ -7,8 +7,10 @@ mod agent;
 mod bpf;
 mod client;
 mod cost;
+mod plugins;
 mod report;
 mod round;
+mod scrape;
 mod store;
 mod zabbix;
 
@@ -44,6 +46,16 @@ const ALL: &[Subject] = &[
         name: "round",
         what: "a collection round against prometheus-node-exporter and collectd",
         run: round::run,
+    },
+    Subject {
+        name: "scrape",
+        what: "/metrics against prometheus-node-exporter",
+        run: scrape::run,
+    },
+    Subject {
+        name: "plugins",
+        what: "Lua plugins: values per second, a thousand idle ones, the stock set, a saved file",
+        run: plugins::run,
     },
     Subject {
         name: "bpf",

@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use crate::process::Program;
-use crate::workspace;
+use crate::{toolchain, workspace};
 
 /// Runs the benchmark that lives beside the store.
 pub(crate) fn run() -> Result<()> {
+    toolchain::for_the_agent()?;
     Program::new("cargo")
         .without_cargo_environment()
         .within(&workspace::root())

@@ -64,12 +64,12 @@ impl Device {
 }
 
 /// Where sysfs has the device: a `/` in a name (`cciss/c0d0`) is a `!` there.
-pub(super) fn directory(name: &str) -> String {
+pub(crate) fn directory(name: &str) -> String {
     format!("/sys/block/{}", name.replace('/', "!"))
 }
 
 /// The one word of a file; none when the file is missing or empty.
-pub(super) fn word(root: &Root, path: &str) -> Option<String> {
+pub(crate) fn word(root: &Root, path: &str) -> Option<String> {
     let text = root.read(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

@@ -13,7 +13,7 @@
 
 pub mod collector;
 mod counters;
-mod device;
+pub(crate) mod device;
 mod md;
 mod mountpoints;
 

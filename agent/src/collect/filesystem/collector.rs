@@ -22,7 +22,8 @@ use std::sync::Arc;
 use super::answer::{self, Answer, Statvfs};
 use super::asking::{self, Asking, Outcome};
 use super::selection::{self, Chosen, Ignored};
-use crate::collect::{Collector, Root, Round, mountinfo};
+use crate::collect::mountinfo::{self, Mount};
+use crate::collect::{Collector, Root, Round};
 use crate::model::{Clock, Unit};
 
 const INODES: Unit = Unit::new("{inode}");
@@ -54,6 +55,33 @@ impl Filesystem {
             given: Some(source),
             ..Self::default()
         }
+    }
+
+    /// Asks the mounts that are worth measuring, those that answer at once first, and says how many
+    /// were left out for their number.
+    pub(crate) fn measure(
+        &mut self,
+        root: &Root,
+        mounts: Vec<Mount>,
+    ) -> (Vec<(Mount, Outcome)>, usize) {
+        let (chosen, beyond) = selection::choose(mounts, &self.ignored);
+        let source = self.source(root);
+        let (remote, local): (Vec<Chosen>, Vec<Chosen>) =
+            chosen.into_iter().partition(|chosen| chosen.remote);
+        let mut measured: Vec<(Mount, Outcome)> = local
+            .into_iter()
+            .map(|chosen| {
+                let said = source.ask(&chosen.mount.point);
+                (chosen.mount, Outcome::Answered(said))
+            })
+            .collect();
+        let points: Vec<&str> = remote
+            .iter()
+            .map(|chosen| chosen.mount.point.as_str())
+            .collect();
+        let outcomes = self.asking.ask(&source, &points);
+        measured.extend(remote.into_iter().map(|chosen| chosen.mount).zip(outcomes));
+        (measured, beyond)
     }
 
     fn source(&mut self, root: &Root) -> Arc<dyn Statvfs> {
@@ -98,28 +126,17 @@ impl Collector for Filesystem {
         for _ in 0..odd {
             round.lost("the mount table has an odd line");
         }
-        let (chosen, beyond) = selection::choose(mounts, &self.ignored);
+        let (measured, beyond) = self.measure(round.root, mounts);
         if beyond > 0 {
             round.lost(format!(
                 "{beyond} mounts were left out; {} is the most that are measured",
                 selection::MOUNTS_MAX
             ));
         }
-        let source = self.source(round.root);
-        let (remote, local): (Vec<&Chosen>, Vec<&Chosen>) =
-            chosen.iter().partition(|chosen| chosen.remote);
-        for chosen in local {
-            let said = source.ask(&chosen.mount.point);
-            add(round, chosen, &said);
-        }
-        let points: Vec<&str> = remote
-            .iter()
-            .map(|chosen| chosen.mount.point.as_str())
-            .collect();
-        for (chosen, outcome) in remote.iter().zip(self.asking.ask(&source, &points)) {
-            let point = &chosen.mount.point;
+        for (mount, outcome) in measured {
+            let point = &mount.point;
             match outcome {
-                Outcome::Answered(said) => add(round, chosen, &said),
+                Outcome::Answered(said) => add(round, &mount, &said),
                 Outcome::Waiting(age) => round.lost(format!(
                     "mount {point} has not answered for {:.0} s",
                     age.as_secs_f64().ceil()
@@ -145,8 +162,7 @@ impl Collector for Filesystem {
     }
 }
 
-fn add(round: &mut Round<'_>, chosen: &Chosen, said: &std::io::Result<Answer>) {
-    let mount = &chosen.mount;
+fn add(round: &mut Round<'_>, mount: &Mount, said: &std::io::Result<Answer>) {
     let answer = match said {
         Ok(answer) if answer.blocks == 0 => return,
         Ok(answer) => answer,

@@ -13,10 +13,8 @@
 
 use std::time::Duration;
 
-use moonward_ebpf::process::Io;
-use rustix::io::Errno;
-
 use super::io::{self, Monotone};
+use super::sum::{Objection, Seen};
 use super::walk::{PROCESSES_MAX, Walk, state_and_threads};
 use crate::collect::{Collector, Round};
 use crate::model::{Moment, Unit};
@@ -26,9 +24,6 @@ const THREADS: Unit = Unit::new("{thread}");
 
 /// How long it takes until closed files are tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(10);
-
-/// How many closed files it takes to give up for this round, unless more were open.
-const CLOSED_MAX: usize = 32;
 
 /// The states in proc_pid_stat(5), in the order in which they are shown.
 const STATES: [(&str, &[u8]); 8] = [
@@ -48,24 +43,6 @@ pub struct Process {
     pids: Vec<u32>,
     io: Option<Monotone>,
     objection: Option<(Moment, Objection)>,
-}
-
-/// Why there are no IO series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Objection {
-    /// Most files are closed to this process.
-    Closed,
-    /// There are no such files.
-    Missing,
-}
-
-/// What one walk saw of the IO files.
-#[derive(Debug, Default)]
-struct Seen {
-    sums: Io,
-    open: usize,
-    closed: usize,
-    missing: usize,
 }
 
 impl Process {
@@ -137,7 +114,7 @@ impl Collector for Process {
             }
             threads += its_threads;
             if let Some(seen) = &mut seen
-                && (seen.closed < CLOSED_MAX || seen.closed < seen.open)
+                && !seen.is_hopeless()
             {
                 seen.look(&mut walk, *pid);
             }
@@ -156,33 +133,6 @@ impl Collector for Process {
             .gauge("system.process.skipped", &[], PROCESSES, beyond as u64);
         if let Some(seen) = seen {
             self.add_io(round, &seen);
-        }
-    }
-}
-
-impl Seen {
-    fn look(&mut self, walk: &mut Walk, pid: u32) {
-        match walk.read(pid, "io") {
-            Ok(text) => match io::read(text) {
-                Some(io) => {
-                    self.sums = self.sums.plus(io);
-                    self.open += 1;
-                }
-                None => self.missing += 1,
-            },
-            Err(Errno::ACCESS | Errno::PERM) => self.closed += 1,
-            Err(_) => self.missing += 1,
-        }
-    }
-
-    /// Why the sums are not those of the machine, if so.
-    fn objection(&self) -> Option<Objection> {
-        if self.closed > self.open {
-            Some(Objection::Closed)
-        } else if self.open == 0 {
-            Some(Objection::Missing)
-        } else {
-            None
         }
     }
 }
@@ -219,6 +169,8 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
+    use moonward_ebpf::process::Io;
+
     use super::*;
     use crate::collect::Root;
     use crate::model::Batch;

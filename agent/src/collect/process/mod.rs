@@ -5,6 +5,8 @@
 
 pub mod collector;
 pub mod io;
+mod sum;
 mod walk;
 
 pub use collector::Process;
+pub(crate) use sum::sum;

@@ -26,8 +26,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             LuaValue::Integer(_) | LuaValue::Number(_) => Value::Float(arguments.number(2)?),
             _ => return Err(no_value()),
         };
-        put(context, &series, Unit::NONE, value, ttl);
-        Ok(())
+        put(context, &series, Unit::NONE, value, ttl)
     })?;
     module.function("set_speed", |lua, context, arguments| {
         set_speed(lua, context, &arguments, f64::NEG_INFINITY)
@@ -79,7 +78,16 @@ fn text_of(value: &Value, unit: Unit) -> String {
     format::value(value, unit)
 }
 
-fn put(context: &Context, series: &Series, unit: Unit, value: Value, ttl: Duration) {
+fn put(
+    context: &Context,
+    series: &Series,
+    unit: Unit,
+    value: Value,
+    ttl: Duration,
+) -> Result<(), Failure> {
+    if let Some(publish) = &context.services.publish {
+        (publish.0)(series, unit, &value, ttl).map_err(Failure::raise)?;
+    }
     let kind = match value {
         Value::Text(_) => Kind::Text,
         _ => Kind::Gauge,
@@ -88,6 +96,7 @@ fn put(context: &Context, series: &Series, unit: Unit, value: Value, ttl: Durati
     let store = &context.services.store;
     context.tally.sampled();
     store.put_one(&context.source, series, kind, unit, value, Some(ttl));
+    Ok(())
 }
 
 /// Puts the change per second since the last sample, unless it is below `least`.
@@ -109,7 +118,7 @@ fn set_speed(
     if let Some(speed) = services.speeds.next(series.as_str(), value, now)
         && speed >= least
     {
-        put(context, &series, PER_SECOND, Value::Float(speed), ttl);
+        put(context, &series, PER_SECOND, Value::Float(speed), ttl)?;
     }
     Ok(())
 }

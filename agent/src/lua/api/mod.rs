@@ -5,10 +5,15 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod database;
 pub(super) mod every;
 pub(super) mod metrics;
 mod module;
+mod mysql;
 mod plugin;
+mod postgres;
+mod procfs;
+mod sqlite;
 mod time;
 
 use std::sync::Arc;
@@ -28,7 +33,11 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("metrics", &["metric"], metrics::open),
+    ("mysql", &[], mysql::open),
     ("plugin", &[], plugin::open),
+    ("procfs", &[], procfs::open),
+    ("postgres", &[], postgres::open),
+    ("sqlite", &[], sqlite::open),
     ("time", &[], time::open),
 ];
 

@@ -160,12 +160,13 @@ impl Keeper {
             None => Some(Instant::now() + WITHOUT_WATCH),
         };
         for _ in 0..LOOKS_MAX {
+            self.take_events();
             let scan = Scan {
                 plan: Arc::clone(&self.plan),
                 library: self.host.services().library.clone(),
                 open: self.watch.as_ref().map(Watch::open).unwrap_or_default(),
             };
-            let Ok(found) = spawn_blocking(move || scan.look()).await else {
+            let Ok(mut found) = spawn_blocking(move || scan.look()).await else {
                 tracing::error!("looking for plugins failed");
                 return;
             };
@@ -187,6 +188,18 @@ impl Keeper {
         }
         // The tree changes under the look; once more, and not at once.
         self.look = Some(Instant::now() + AWAY);
+    }
+
+    /// Takes note of what has happened to the files so far; whether that is a reason to look.
+    fn take_events(&mut self) -> bool {
+        match self.watch.as_mut().map(Watch::take) {
+            Some(Ok(changed)) => changed,
+            Some(Err(error)) => {
+                tracing::error!(%error, "changes of plugins cannot be read");
+                true
+            }
+            None => false,
+        }
     }
 
     /// Brings the plugins in line with what was found.

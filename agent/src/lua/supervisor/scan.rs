@@ -36,6 +36,8 @@ pub(super) struct Scan {
 pub(super) struct Found {
     /// By the name of the page: the plugin's, or the path of what is refused.
     pub(super) plugins: BTreeMap<String, Sighting>,
+    /// What the path of each plugin leads through.
+    steps: BTreeMap<String, Vec<Step>>,
     /// Where a change would change any of this.
     pub(super) interests: Interests,
 }
@@ -148,9 +150,23 @@ impl Scan {
             content(path)
         };
         let path = path.to_owned();
+        found.steps.insert(name.to_owned(), steps);
         found
             .plugins
             .insert(name.to_owned(), Sighting { path, content });
+    }
+}
+
+impl Found {
+    /// Forgets the content of files that somebody began to write while they were read.
+    pub(super) fn leave_out(&mut self, open: &HashSet<Step>) {
+        for (name, steps) in &self.steps {
+            if steps.iter().any(|step| open.contains(step))
+                && let Some(plugin) = self.plugins.get_mut(name)
+            {
+                plugin.content = Content::BeingWritten;
+            }
+        }
     }
 }
 

@@ -111,16 +111,23 @@ impl Watch {
     pub(super) async fn changed(&mut self) -> io::Result<()> {
         loop {
             self.inotify.readable().await?;
+            if self.take()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes note of everything that has happened so far, without waiting; returns whether
+    /// something that matters has changed and is whole.
+    pub(super) fn take(&mut self) -> io::Result<bool> {
+        let mut changed = false;
+        loop {
             let events = match self.inotify.try_io(|| read(&self.inotify)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
                 events => events?,
             };
-            let mut changed = false;
             for event in events {
                 changed |= self.matters(event);
-            }
-            if changed {
-                return Ok(());
             }
         }
     }

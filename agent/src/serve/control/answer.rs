@@ -10,14 +10,14 @@ use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::codec::{END, ErrorKind, Form, Head, OK, Request};
+use super::codec::{END, ErrorKind, Form, Head, OK, Put, Request};
 use super::lookup::find;
 use super::plugins;
 use super::readings::{Times, write_json, write_line, write_value};
 use super::server::{AppCommand, Context, Reloaded};
 use super::status::Status;
-use crate::model::Glob;
-use crate::store::Reading;
+use crate::model::{Glob, Kind, Series, Unit, Value};
+use crate::store::{COPY_MAX, Reading};
 use crate::telemetry::{Part, Room, Verdict};
 
 /// The most lists that are written at one time: each holds a copy of what it lists.
@@ -25,6 +25,12 @@ const LISTS_MAX: usize = 4;
 
 /// How long a list waits for its turn.
 const LIST_TIME: Duration = Duration::from_secs(5);
+
+/// What values that a person puts are put as.
+const SOURCE: &str = "control";
+
+/// The longest time, in seconds, that a value holds which a person puts: a year.
+const HOLDS_MAX: u64 = 366 * 24 * 3600;
 
 /// How many readings are written before the other tasks get their turn.
 const CHUNK: usize = 256;
@@ -81,6 +87,11 @@ impl Door {
                 };
                 body(stream, text.as_bytes()).await
             }
+            Request::Copy => self.copy(stream).await,
+            Request::Put(put) => match self.put(&put) {
+                Ok(()) => body(stream, b"").await,
+                Err(message) => self.fail(stream, ErrorKind::Failed, message).await,
+            },
             Request::Stop => match self.context.commands.try_send(AppCommand::Stop(0)) {
                 Ok(()) => body(stream, b"").await,
                 Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
@@ -138,6 +149,36 @@ impl Door {
         }
         out.push(END);
         stream.write_all(&out).await
+    }
+
+    async fn copy(&self, stream: &mut UnixStream) -> io::Result<()> {
+        let Ok(Ok(_permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
+            let message = "too many lists are being read; try again".to_owned();
+            return self.fail(stream, ErrorKind::Busy, message).await;
+        };
+        match self.context.store.copy() {
+            Some(bytes) => body(stream, &bytes).await,
+            None => {
+                let mebibytes = COPY_MAX / 1_048_576;
+                let message = format!("the store is more than a copy of {mebibytes} MiB can hold");
+                self.fail(stream, ErrorKind::Failed, message).await
+            }
+        }
+    }
+
+    fn put(&self, put: &Put) -> Result<(), String> {
+        let series = Series::parse(&put.series).map_err(|error| error.to_string())?;
+        let (kind, value) = match put.value.parse::<f64>() {
+            Ok(number) if put.is_number => (Kind::Gauge, Value::Float(number)),
+            _ => (Kind::Text, put.value.as_str().into()),
+        };
+        let holds = Duration::from_secs(put.seconds.min(HOLDS_MAX));
+        let store = &self.context.store;
+        let unit = Unit::intern(&put.unit);
+        if store.put_one(SOURCE, &series, kind, unit, value, Some(holds)) {
+            return Ok(());
+        }
+        Err("the store is full; see `moonward status`".to_owned())
     }
 
     fn status(&self) -> Status {

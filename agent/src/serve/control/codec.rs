@@ -76,16 +76,71 @@ pub enum Request {
     Plugins(Form),
     /// Every part of the service.
     Status(Form),
+    /// A copy of the store, in the form of its snapshot.
+    Copy,
+    /// Put a value.
+    Put(Put),
     /// End the service.
     Stop,
     /// Read the configuration again.
     Reload,
 }
 
+/// A value on its way into the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The series, as people type it.
+    pub series: String,
+    /// The unit in UCUM notation, or empty.
+    pub unit: String,
+    /// How long the value holds, in whole seconds.
+    pub seconds: u64,
+    /// Whether the value is a number.
+    pub is_number: bool,
+    /// The value.
+    pub value: String,
+}
+
+impl Put {
+    fn encode(&self) -> Vec<u8> {
+        let mut line = b"put".to_vec();
+        let kind = if self.is_number { "number" } else { "text" };
+        let seconds = self.seconds.to_string();
+        for word in [&self.series, &self.unit, &seconds, kind, &self.value] {
+            line.push(b'\t');
+            escape(&mut line, word);
+        }
+        line.push(b'\n');
+        line
+    }
+
+    fn decode<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Self, RequestError> {
+        let (series, unit) = (argument(words.next())?, argument(words.next())?);
+        let seconds = argument(words.next())?.parse();
+        let is_number = match words.next() {
+            Some("number") => true,
+            Some("text") => false,
+            _ => return Err(RequestError::Arguments),
+        };
+        let value = argument(words.next())?;
+        // A number is one, or it would be lost where nobody can say so.
+        if is_number && value.parse::<f64>().is_err() {
+            return Err(RequestError::Arguments);
+        }
+        Ok(Self {
+            series,
+            unit,
+            seconds: seconds.map_err(|_| RequestError::Arguments)?,
+            is_number,
+            value,
+        })
+    }
+}
+
 impl Request {
     /// Whether the request changes the service, so that not everybody may ask it.
     pub const fn changes_state(&self) -> bool {
-        matches!(self, Self::Stop | Self::Reload)
+        matches!(self, Self::Stop | Self::Reload | Self::Put(_))
     }
 
     /// The request as one line.
@@ -97,6 +152,8 @@ impl Request {
             Self::Metrics(pattern, form) => ("metrics", Some(pattern), Some(form)),
             Self::Plugins(form) => ("plugins", None, Some(form)),
             Self::Status(form) => ("status", None, Some(form)),
+            Self::Copy => ("copy", None, None),
+            Self::Put(put) => return put.encode(),
             Self::Stop => ("stop", None, None),
             Self::Reload => ("reload", None, None),
         };
@@ -127,6 +184,8 @@ impl Request {
             "metrics" => Self::Metrics(argument(words.next())?, form(words.next())?),
             "plugins" => Self::Plugins(form(words.next())?),
             "status" => Self::Status(form(words.next())?),
+            "copy" => Self::Copy,
+            "put" => Self::Put(Put::decode(&mut words)?),
             "stop" => Self::Stop,
             "reload" => Self::Reload,
             _ => return Err(RequestError::Verb),
@@ -353,6 +412,23 @@ mod tests {
             Just(Request::Ping),
             Just(Request::Stop),
             Just(Request::Reload),
+            Just(Request::Copy),
+            (".{0,40}", "[a-zA-Z{}/]{0,9}", any::<u64>(), any::<f64>()).prop_map(
+                |(series, unit, seconds, number)| Request::Put(Put {
+                    series,
+                    unit,
+                    seconds,
+                    is_number: true,
+                    value: number.to_string(),
+                })
+            ),
+            ".{0,40}".prop_map(|value| Request::Put(Put {
+                series: "a".into(),
+                unit: String::new(),
+                seconds: 1,
+                is_number: false,
+                value,
+            })),
             form().prop_map(Request::Plugins),
             form().prop_map(Request::Status),
             (any::<String>(), form()).prop_map(|(key, form)| Request::Get(key, form)),
