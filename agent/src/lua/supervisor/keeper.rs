@@ -170,6 +170,12 @@ impl Keeper {
                 tracing::error!("looking for plugins failed");
                 return;
             };
+            if self.take_events() {
+                self.look.get_or_insert(Instant::now() + SETTLE);
+            }
+            if let Some(watch) = &self.watch {
+                found.leave_out(&watch.open());
+            }
             let again = self
                 .watch
                 .as_mut()

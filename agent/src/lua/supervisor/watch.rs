@@ -111,7 +111,12 @@ impl Watch {
     pub(super) async fn changed(&mut self) -> io::Result<()> {
         loop {
             self.inotify.readable().await?;
-            if self.take()? {
+            let changed = self.take()?;
+            // All of it is read, so there is something to wait for again.
+            self.inotify
+                .try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()))
+                .ok();
+            if changed {
                 return Ok(());
             }
         }
@@ -122,7 +127,7 @@ impl Watch {
     pub(super) fn take(&mut self) -> io::Result<bool> {
         let mut changed = false;
         loop {
-            let events = match self.inotify.try_io(|| read(&self.inotify)) {
+            let events = match read(&self.inotify) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changed),
                 events => events?,
             };
