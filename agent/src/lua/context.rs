@@ -8,6 +8,7 @@ use mlua::{Lua, MultiValue};
 use tokio::runtime::Handle;
 
 use super::api::Failure;
+use super::api::http::Clients;
 use super::budget::Budget;
 use super::children::Children;
 use super::host::Script;
@@ -70,6 +71,8 @@ pub(crate) struct Services {
     pub(super) pool: Pool,
     /// The file for `log.info` and `log.error`, where there is one.
     pub(crate) log: Option<LogFile>,
+    /// The clients of `http`.
+    pub(crate) http: Clients,
 }
 
 impl Services {
