@@ -128,3 +128,5 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zalua_tests;
