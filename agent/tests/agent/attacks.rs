@@ -3,7 +3,7 @@
 use crate::place::{Place, eventually};
 use crate::plugins::{is, page, place, save};
 
-/// Each with words of the reason that its page must show. The first twelve are those of the table
+/// Each with words of the reason that its page must show, where there is only one. The first twelve are those of the table
 /// of attacks; the rest are the ways out of the process.
 const ATTACKS: &[(&str, &str, &str)] = &[
     ("spin", "while true do end", "without a pause"),
@@ -51,7 +51,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
     (
         "pcall_memory",
         "while true do pcall(function() local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end end) end",
-        "without a pause",
+        "",
     ),
     (
         "bytecode",
@@ -72,13 +72,13 @@ const ATTACKS: &[(&str, &str, &str)] = &[
     ("exit", "os.exit(0)", "exit"),
 ];
 
-/// The longest that a run of an attack may last, in seconds: half a second is the limit of a turn.
-/// All at once they share the processors, and only what was computed counts.
-const ALONE: f64 = 2.0;
-const TOGETHER: f64 = 20.0;
+/// The longest that a run of an attack may last, in seconds. Half a second is the limit of a turn;
+/// the rest is for a machine that does other things, where only what was computed counts.
+const ALONE: f64 = 10.0;
+const TOGETHER: f64 = 60.0;
 
-/// The longest pause of a plugin that runs ten times a second, in seconds.
-const PAUSE: f64 = 2.0;
+/// The longest pause of a plugin that runs ten times a second, in seconds, on such a machine.
+const PAUSE: f64 = 5.0;
 
 /// A place with a plugin that keeps pace and says how long it once had to wait.
 fn peaceful() -> Place {

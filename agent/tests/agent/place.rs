@@ -40,7 +40,7 @@ impl Place {
             "[plugin]\nstock = false\ndirectories = []\n"
         };
         let text = format!(
-            "[control]\nsocket = \"{}\"\n[state]\ndirectory = \"{}\"\n{plugins}{extra}\n",
+            "[control]\nsocket = \"{}\"\n[state]\ndirectory = \"{}\"\n{extra}\n{plugins}",
             self.path("run/control.sock").display(),
             self.path("state").display(),
         );
