@@ -36,6 +36,8 @@ pub struct HostOptions {
     pub board: StatusBoard,
     /// The kernel's files.
     pub root: Root,
+    /// How every part of the agent is doing; an empty one where there is no agent.
+    pub board: StatusBoard,
     /// The runtime that waits for what scripts wait for.
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
@@ -59,6 +61,7 @@ impl HostOptions {
             store,
             board: StatusBoard::new(),
             root: Root::machine(),
+            board: StatusBoard::new(),
             runtime,
             is_service: false,
             publish: None,
@@ -153,6 +156,7 @@ impl Host {
             library: options.library,
             store: options.store,
             root: options.root,
+            board: options.board,
             speeds: Speeds::default(),
             filesystems: Mutex::default(),
             runtime: options.runtime,

@@ -53,9 +53,11 @@ impl Stage {
         let store = Store::new(clock, StoreLimits::default());
         let board = StatusBoard::new();
         let directory = tempfile::tempdir().unwrap();
+        let board = StatusBoard::new();
         let mut options = HostOptions {
             board: board.clone(),
             root,
+            board: board.clone(),
             is_service: true,
             modules: vec![directory.path().to_owned()],
             ..HostOptions::new(store.clone(), runtime.handle().clone())
