@@ -8,6 +8,7 @@ use mlua::{Lua, MultiValue};
 use tokio::runtime::Handle;
 
 use super::api::Failure;
+use super::api::http::Clients;
 use super::budget::Budget;
 use super::log_file::LogFile;
 use super::quota::Quota;
@@ -55,6 +56,8 @@ pub(crate) struct Services {
     pub(crate) modules: Vec<PathBuf>,
     /// The file for `log.info` and `log.error`, where there is one.
     pub(crate) log: Option<LogFile>,
+    /// The clients of `http`.
+    pub(crate) http: Clients,
 }
 
 impl Services {

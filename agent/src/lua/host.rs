@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use super::api::http::Clients;
 use super::budget::Budget;
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
@@ -139,6 +140,7 @@ impl Host {
             publish: options.publish,
             modules: options.modules,
             log: options.log.map(LogFile::new),
+            http: Clients::default(),
         };
         Self {
             services: Arc::new(services),

@@ -5,16 +5,31 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod crypto;
 mod database;
 pub(super) mod every;
+mod file;
+mod goos;
+mod goruntime;
+pub(super) mod http;
+mod ioutil;
+mod log;
 pub(super) mod metrics;
 mod module;
 mod mysql;
+mod parser;
 mod plugin;
 mod postgres;
 mod procfs;
+mod regexp;
+#[cfg(test)]
+mod servers;
 mod sqlite;
+mod syscall;
+mod tac;
+mod tcp;
 mod time;
+mod tls_util;
 
 use std::sync::Arc;
 
@@ -32,13 +47,25 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("crypto", &[], crypto::open),
+    ("goos", &[], goos::open),
+    ("goruntime", &[], goruntime::open),
+    ("http", &[], http::open),
+    ("ioutil", &[], ioutil::open),
+    ("log", &[], log::open),
     ("metrics", &["metric"], metrics::open),
     ("mysql", &[], mysql::open),
+    ("parser", &[], parser::open),
     ("plugin", &[], plugin::open),
-    ("procfs", &[], procfs::open),
     ("postgres", &[], postgres::open),
+    ("procfs", &[], procfs::open),
+    ("regexp", &[], regexp::open),
     ("sqlite", &[], sqlite::open),
+    ("syscall", &[], syscall::open),
+    ("tac", &[], tac::open),
+    ("tcp", &[], tcp::open),
     ("time", &[], time::open),
+    ("tls_util", &[], tls_util::open),
 ];
 
 /// Makes every module.
@@ -54,4 +81,10 @@ pub(super) fn open(lua: &Lua, context: &Arc<Context>, wrappers: &Wrappers) -> ml
         globals.raw_set(*name, table)?;
     }
     Ok(())
+}
+
+/// What a script is told that holds too many files and connections.
+fn too_many(context: &Context) -> String {
+    let most = context.handles.most();
+    format!("too many open files and connections, a plugin can have {most}")
 }
