@@ -8,6 +8,7 @@ use mlua::{IntoLua, Lua, Value};
 use reqwest::Method;
 
 use super::{Arguments, Failure, Module};
+use crate::lua::go::url::{query_escape, query_unescape};
 use crate::lua::wait::{Wait, wait};
 
 pub(in crate::lua) use request::Clients;
@@ -48,7 +49,15 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             })
         }))
     })?;
-    Ok(())
+    module.function("escape", |_, _, arguments| {
+        Ok(query_escape(&arguments.bytes(1)?.as_bytes()))
+    })?;
+    module.function("unescape", |lua, _, arguments| {
+        Ok(match query_unescape(&arguments.bytes(1)?.as_bytes()) {
+            Ok(text) => (Some(lua.create_string(text)?), None),
+            Err(error) => (None, Some(format!("unescape error: {error}\n"))),
+        })
+    })
 }
 
 /// A request as ZaLua made it: the table has the address that was asked for.

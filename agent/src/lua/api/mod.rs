@@ -9,10 +9,13 @@ mod crypto;
 mod database;
 pub(super) mod every;
 mod file;
+mod filepath;
 mod goos;
 mod goruntime;
 pub(super) mod http;
+mod human;
 mod ioutil;
+mod json;
 mod log;
 pub(super) mod metrics;
 mod module;
@@ -25,11 +28,15 @@ mod regexp;
 #[cfg(test)]
 mod servers;
 mod sqlite;
+mod string;
+mod strings;
 mod syscall;
 mod tac;
 mod tcp;
 mod time;
 mod tls_util;
+mod xmlpath;
+mod yaml;
 
 use std::sync::Arc;
 
@@ -48,10 +55,13 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("crypto", &[], crypto::open),
+    ("filepath", &[], filepath::open),
     ("goos", &[], goos::open),
     ("goruntime", &[], goruntime::open),
     ("http", &[], http::open),
+    ("human", &[], human::open),
     ("ioutil", &[], ioutil::open),
+    ("json", &[], json::open),
     ("log", &[], log::open),
     ("metrics", &["metric"], metrics::open),
     ("mysql", &[], mysql::open),
@@ -61,11 +71,14 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("procfs", &[], procfs::open),
     ("regexp", &[], regexp::open),
     ("sqlite", &[], sqlite::open),
+    ("strings", &[], strings::open),
     ("syscall", &[], syscall::open),
     ("tac", &[], tac::open),
     ("tcp", &[], tcp::open),
     ("time", &[], time::open),
     ("tls_util", &[], tls_util::open),
+    ("xmlpath", &[], xmlpath::open),
+    ("yaml", &[], yaml::open),
 ];
 
 /// Makes every module.
@@ -80,7 +93,7 @@ pub(super) fn open(lua: &Lua, context: &Arc<Context>, wrappers: &Wrappers) -> ml
         }
         globals.raw_set(*name, table)?;
     }
-    Ok(())
+    string::open(&Module::new(lua, context, wrappers)?)
 }
 
 /// What a script is told that holds too many files and connections.

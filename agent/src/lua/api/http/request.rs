@@ -136,9 +136,7 @@ async fn body(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, E
         .map_err(|error| Error::Read(chain(&error)))?
     {
         if body.len() + piece.len() > most {
-            return Err(Error::Read(format!(
-                "the body is longer than {most} bytes"
-            )));
+            return Err(Error::Read(format!("the body is longer than {most} bytes")));
         }
         body.extend_from_slice(&piece);
     }
@@ -147,7 +145,11 @@ async fn body(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, E
 
 fn headers(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let all = map.keys().map(|name| {
-        let values: Vec<&[u8]> = map.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        let values: Vec<&[u8]> = map
+            .get_all(name)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
         (name.as_str().to_owned(), values.join(&b", "[..]))
     });
     all.collect()

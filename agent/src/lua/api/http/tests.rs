@@ -78,7 +78,7 @@ fn a_request_has_method_headers_body_and_limits() {
          local answer = http.request{{url = url .. "redirect"}}
          assert(answer.url == url .. "teapot" and answer.headers["x-one"] == "1, 2")
          local answer, message = http.request{{url = url .. "long", max_size = 99999}}
-         assert(answer == nil and message == "http read response error: the body is longer than 99999 bytes\n")
+         assert(answer == nil and message == "http read response error: the body is longer than 99999 bytes\n", message)
          assert(#http.request{{url = url .. "long", max_size = 100000}}.body == 100000)
          for text, wrong in pairs({{
            ["url: is missing"] = {{}},

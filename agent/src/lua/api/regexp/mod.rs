@@ -115,7 +115,10 @@ fn kept(lua: &Lua, context: &Arc<Context>, text: &LuaString) -> Result<Compiled,
         .named_registry_value::<Option<_>>(KEPT_COUNT)?
         .unwrap_or_default();
     let mut table = lua.named_registry_value::<Option<Table>>(KEPT)?;
-    if let Some(found) = table.as_ref().map(|table| table.raw_get(text)).transpose()?
+    if let Some(found) = table
+        .as_ref()
+        .map(|table| table.raw_get(text))
+        .transpose()?
         && let Some(found) = found
     {
         return Ok(Ok(found));
@@ -240,6 +243,7 @@ mod tests {
             local all, message = {}
             repeat all[#all + 1], message = regexp.compile("x") until message
             assert(#all > 100 and message:find("more than 32 MiB"), message)
+            all = nil
             assert(regexp.match(("a"):rep(30) , "(a*)*b") == false)"#,
         );
     }

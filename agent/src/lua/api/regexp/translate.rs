@@ -132,7 +132,7 @@ fn brace(rest: &mut Peekable<Chars<'_>>, output: &mut String) -> Result<(), Stri
     let mut text = String::new();
     let is_count = loop {
         match ahead.next() {
-            Some('}') => break !text.is_empty() && !text.starts_with(',') ,
+            Some('}') => break !text.is_empty() && !text.starts_with(','),
             Some(',') if text.contains(',') => break false,
             Some(character @ ('0'..='9' | ',')) => text.push(character),
             _ => break false,
@@ -143,7 +143,10 @@ fn brace(rest: &mut Peekable<Chars<'_>>, output: &mut String) -> Result<(), Stri
         return Ok(());
     }
     for number in text.split(',').filter(|number| !number.is_empty()) {
-        if number.parse::<u32>().map_or(true, |number| number > COUNT_MAX) {
+        if number
+            .parse::<u32>()
+            .map_or(true, |number| number > COUNT_MAX)
+        {
             return Err(format!("invalid repeat count: `{{{text}}}`"));
         }
     }
