@@ -12,6 +12,7 @@
 
 mod api;
 mod budget;
+mod children;
 mod context;
 mod debug;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod log_file;
 pub mod pattern;
 mod pool;
 mod quota;
+mod register;
 mod runtime;
 mod session;
 mod show;
@@ -32,6 +34,8 @@ mod source;
 mod speed;
 pub mod sql;
 mod state;
+mod supervisor;
+mod tally;
 mod wait;
 
 pub use budget::Limits;
@@ -42,6 +46,7 @@ pub use library::Library;
 pub use runtime::RuntimeThread;
 pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;
+pub use supervisor::{Init, Plan, Supervisor};
 
 #[cfg(test)]
 mod testing;

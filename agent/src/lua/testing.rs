@@ -6,11 +6,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError, script_name,
+    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError,
+    script_name,
 };
 use crate::collect::Root;
+use crate::config::Options;
 use crate::model::Clock;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// What a plugin may use by default in tests.
 pub(crate) const LIMITS: Limits = Limits {
@@ -23,6 +26,7 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) struct Stage {
     pub(crate) runtime: RuntimeThread,
     pub(crate) store: Store,
+    pub(crate) board: StatusBoard,
     pub(crate) host: Host,
     pub(crate) directory: TempDir,
     pub(crate) limits: Limits,
@@ -47,8 +51,10 @@ impl Stage {
     fn made(clock: Clock, root: Root, change: impl FnOnce(&mut HostOptions)) -> Self {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
+        let board = StatusBoard::new();
         let directory = tempfile::tempdir().unwrap();
         let mut options = HostOptions {
+            board: board.clone(),
             root,
             is_service: true,
             modules: vec![directory.path().to_owned()],
@@ -60,6 +66,7 @@ impl Stage {
         Self {
             runtime,
             store,
+            board,
             host,
             directory,
             limits: LIMITS,
@@ -75,13 +82,21 @@ impl Stage {
 
     /// Starts a script that is called `name`.
     pub(crate) fn start(&self, name: &str, source: impl AsRef<[u8]>) -> Run {
-        let path = self.write(name, source);
-        self.host.start(Script {
+        self.write(name, source);
+        self.host.start(self.script(name))
+    }
+
+    /// The script in a file of the directory.
+    pub(crate) fn script(&self, name: &str) -> Script {
+        let path = self.directory.path().join(name);
+        Script {
             name: script_name(&path),
             path,
+            code: None,
+            options: Options::default(),
             limits: self.limits,
             deadline: Duration::from_secs(20),
-        })
+        }
     }
 
     /// Waits for the end of a script.
