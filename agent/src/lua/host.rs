@@ -32,10 +32,11 @@ use crate::telemetry::StatusBoard;
 pub struct HostOptions {
     /// Where values go to and come from.
     pub store: Store,
-    /// Where plugins have their pages.
-    pub board: StatusBoard,
     /// The kernel's files.
     pub root: Root,
+    /// How every part of the agent is doing, and where plugins have their pages; an empty one where
+    /// there is no agent.
+    pub board: StatusBoard,
     /// The runtime that waits for what scripts wait for.
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
@@ -57,8 +58,8 @@ impl HostOptions {
     pub fn new(store: Store, runtime: Handle) -> Self {
         Self {
             store,
-            board: StatusBoard::new(),
             root: Root::machine(),
+            board: StatusBoard::new(),
             runtime,
             is_service: false,
             publish: None,
@@ -147,12 +148,13 @@ impl Host {
     /// A host without scripts.
     pub fn new(options: HostOptions) -> Self {
         let services = Services {
-            register: Register::new(options.board, options.store.clone()),
+            register: Register::new(options.board.clone(), options.store.clone()),
             pool: Pool::new(),
             plugins: RwLock::default(),
             library: options.library,
             store: options.store,
             root: options.root,
+            board: options.board,
             speeds: Speeds::default(),
             filesystems: Mutex::default(),
             runtime: options.runtime,

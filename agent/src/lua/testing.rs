@@ -51,11 +51,11 @@ impl Stage {
     fn made(clock: Clock, root: Root, change: impl FnOnce(&mut HostOptions)) -> Self {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
-        let board = StatusBoard::new();
         let directory = tempfile::tempdir().unwrap();
+        let board = StatusBoard::new();
         let mut options = HostOptions {
-            board: board.clone(),
             root,
+            board: board.clone(),
             is_service: true,
             modules: vec![directory.path().to_owned()],
             ..HostOptions::new(store.clone(), runtime.handle().clone())
