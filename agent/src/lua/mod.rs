@@ -50,6 +50,8 @@ pub use source::SCRIPT_MAX;
 pub use supervisor::{Init, Plan, Supervisor};
 
 #[cfg(test)]
+mod stock_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
