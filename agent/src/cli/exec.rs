@@ -10,6 +10,7 @@ use super::verb::{Stopped, Verb};
 use super::{exit, output};
 use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
 use crate::model::Clock;
+use crate::runner::Client;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
 
@@ -81,6 +82,7 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
     let store = Store::new(Clock::System, StoreLimits::default());
     let host = Host::new(HostOptions {
         log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
+        runner: Some(Client::quiet_child()),
         ..HostOptions::new(store, runtime.handle().clone())
     });
     let run = host.start(Script {

@@ -19,6 +19,7 @@ use super::verb::{Stopped, Verb};
 use super::{exit, output};
 use crate::lua::{Fault, Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
 use crate::model::{Clock, Value};
+use crate::runner::Client;
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
 
@@ -84,6 +85,7 @@ impl Prompt {
         let store = Store::new(Clock::System, LIMITS);
         let host = Host::new(HostOptions {
             publish: Some(publisher(&reach)),
+            runner: Some(Client::quiet_child()),
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
         let (session, interrupt) = host

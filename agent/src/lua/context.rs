@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 use super::api::Failure;
 use super::api::http::Clients;
 use super::budget::Budget;
+use super::collectors::Registry;
+use super::listen::{Doors, Listen};
 use super::log_file::LogFile;
 use super::quota::Quota;
 use super::speed::Speeds;
@@ -19,6 +21,7 @@ use crate::collect::filesystem::Filesystem;
 use crate::collect::filesystem::asking::Outcome;
 use crate::collect::mountinfo::Mount;
 use crate::model::{Series, Unit, Value};
+use crate::runner::Client;
 use crate::store::Store;
 
 /// Hears of a value that a script puts: the series, its unit, the value and how long it holds. An
@@ -58,6 +61,12 @@ pub(crate) struct Services {
     pub(crate) log: Option<LogFile>,
     /// The clients of `http`.
     pub(crate) http: Clients,
+    /// The collectors of `prometheus_gauge` and its kin.
+    pub(crate) collectors: Arc<Registry>,
+    /// The way to the runner, where there is one.
+    pub(crate) runner: Option<Client>,
+    /// How doors for `/metrics` are opened, where they can be.
+    pub(crate) listen: Option<Listen>,
 }
 
 impl Services {
@@ -69,6 +78,7 @@ impl Services {
             .measure(&self.root, mounts)
     }
 }
+
 /// The most files and connections that one script may have open through the library.
 const HANDLES_MAX: usize = 128;
 
@@ -90,7 +100,17 @@ pub(crate) struct Context {
     pub(crate) handles: Arc<Quota>,
     /// Memory of its compiled expressions, in bytes.
     pub(crate) expressions: Arc<Quota>,
+    /// The number by which the registry of collectors knows what is its own.
+    pub(crate) run: u64,
+    /// The doors that it has asked for.
+    pub(crate) doors: Doors,
     pending: Pending,
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.services.collectors.end(self.run);
+    }
 }
 
 #[derive(Default)]
@@ -104,6 +124,7 @@ impl std::fmt::Debug for Pending {
 
 impl Context {
     pub(super) fn new(services: Arc<Services>, name: &str, budget: Arc<Budget>) -> Self {
+        let run = services.collectors.begin();
         Self {
             services,
             name: name.to_owned(),
@@ -111,6 +132,8 @@ impl Context {
             budget,
             handles: Quota::new(HANDLES_MAX),
             expressions: Quota::new(EXPRESSIONS_MAX),
+            run,
+            doors: Doors::default(),
             pending: Pending::default(),
         }
     }

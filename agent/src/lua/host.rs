@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,8 +11,10 @@ use tokio::sync::{Notify, watch};
 
 use super::api::http::Clients;
 use super::budget::Budget;
+use super::collectors::{RENEWAL, Registry};
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
+use super::listen::Listen;
 use super::log_file::LogFile;
 use super::pool::Pool;
 use super::source::read;
@@ -21,6 +23,7 @@ use super::state::State;
 use super::{Fault, Limits, ScriptError};
 use crate::collect::Root;
 use crate::model::{Clock, Moment};
+use crate::runner::Client;
 use crate::store::Store;
 
 /// What a host is made with.
@@ -41,6 +44,10 @@ pub struct HostOptions {
     /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
     /// standard error where this is not the service.
     pub log: Option<PathBuf>,
+    /// The way to the runner, which executes what `cmd.exec` is given; none executes nothing.
+    pub runner: Option<Client>,
+    /// How doors for `/metrics` are opened; none opens none.
+    pub listen: Option<Listen>,
 }
 
 impl HostOptions {
@@ -54,6 +61,8 @@ impl HostOptions {
             publish: None,
             modules: Vec::new(),
             log: None,
+            runner: None,
+            listen: None,
         }
     }
 }
@@ -130,6 +139,8 @@ struct Shared {
 impl Host {
     /// A host without scripts.
     pub fn new(options: HostOptions) -> Self {
+        let collectors = Arc::new(Registry::new(options.store.clone()));
+        options.runtime.spawn(renew(Arc::downgrade(&collectors)));
         let services = Services {
             store: options.store,
             root: options.root,
@@ -141,6 +152,9 @@ impl Host {
             modules: options.modules,
             log: options.log.map(LogFile::new),
             http: Clients::default(),
+            collectors,
+            runner: options.runner,
+            listen: options.listen,
         };
         Self {
             services: Arc::new(services),
@@ -176,6 +190,7 @@ impl Host {
             memory: AtomicUsize::default(),
         });
         let context = Context::new(Arc::clone(&self.services), &shared.script.name, budget);
+        let (collectors, own) = (Arc::clone(&self.services.collectors), context.run);
         let pool = self.pool.clone();
         let observer = Arc::clone(&shared);
         let hurry = Arc::new(Notify::new());
@@ -185,6 +200,8 @@ impl Host {
                 Ok(()) => Ending::Returned,
                 Err(error) => Ending::Failed(error),
             };
+            // A state that was left behind in the middle of a turn has its context for longer.
+            collectors.end(own);
             // Nobody may want to know.
             end.send_replace(Some(ending));
         });
@@ -193,6 +210,17 @@ impl Host {
             stop: Arc::new(stop),
             hurry,
             ending,
+        }
+    }
+}
+
+/// Puts what scripts' collectors have into the store again and again, until the host is gone.
+async fn renew(collectors: Weak<Registry>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        match collectors.upgrade() {
+            Some(collectors) => collectors.renew(),
+            None => return,
         }
     }
 }

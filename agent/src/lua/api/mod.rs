@@ -5,6 +5,7 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod cmd;
 mod crypto;
 mod database;
 pub(super) mod every;
@@ -24,6 +25,7 @@ mod parser;
 mod plugin;
 mod postgres;
 mod procfs;
+mod prometheus;
 mod regexp;
 #[cfg(test)]
 mod servers;
@@ -42,7 +44,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
-pub(crate) use argument::{Arguments, Failure, number_text, type_name};
+pub(crate) use argument::{Arguments, Failure, as_number, number_text, type_name};
 #[cfg(test)]
 pub(super) use module::CLASSES;
 pub(crate) use module::{Module, Wrappers, object};
@@ -54,6 +56,7 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("cmd", &[], cmd::open),
     ("crypto", &[], crypto::open),
     ("filepath", &[], filepath::open),
     ("goos", &[], goos::open),
@@ -69,6 +72,19 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("plugin", &[], plugin::open),
     ("postgres", &[], postgres::open),
     ("procfs", &[], procfs::open),
+    ("prometheus", &[], prometheus::open),
+    ("prometheus_counter", &[], prometheus::open_counter),
+    (
+        "prometheus_counter_labels",
+        &["prometheus_counter_lables"],
+        prometheus::open_counter_labels,
+    ),
+    ("prometheus_gauge", &[], prometheus::open_gauge),
+    (
+        "prometheus_gauge_labels",
+        &[],
+        prometheus::open_gauge_labels,
+    ),
     ("regexp", &[], regexp::open),
     ("sqlite", &[], sqlite::open),
     ("strings", &[], strings::open),
