@@ -23,6 +23,7 @@ use crate::collect::mountinfo::Mount;
 use crate::model::{Series, Unit, Value};
 use crate::runner::Client;
 use crate::store::Store;
+use crate::telemetry::StatusBoard;
 
 /// Hears of a value that a script puts: the series, its unit, the value and how long it holds. An
 /// error is raised in the script.
@@ -49,6 +50,8 @@ pub(crate) struct Services {
     /// Asks file systems for `procfs.filesystems`; shared, so that those that never answer hold
     /// one thread each and not one for every script.
     pub(crate) filesystems: Mutex<Filesystem>,
+    /// How every part of the agent is doing.
+    pub(crate) board: StatusBoard,
     /// The runtime that waits.
     pub(crate) runtime: Handle,
     /// Whether this is the service, and not a script that a person runs.

@@ -25,6 +25,7 @@ use crate::collect::Root;
 use crate::model::{Clock, Moment};
 use crate::runner::Client;
 use crate::store::Store;
+use crate::telemetry::StatusBoard;
 
 /// What a host is made with.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct HostOptions {
     pub store: Store,
     /// The kernel's files.
     pub root: Root,
+    /// How every part of the agent is doing; an empty one where there is no agent.
+    pub board: StatusBoard,
     /// The runtime that waits for what scripts wait for.
     pub runtime: Handle,
     /// Whether this is the service, and not a script that a person runs: plugins cannot end it.
@@ -56,6 +59,7 @@ impl HostOptions {
         Self {
             store,
             root: Root::machine(),
+            board: StatusBoard::new(),
             runtime,
             is_service: false,
             publish: None,
@@ -144,6 +148,7 @@ impl Host {
         let services = Services {
             store: options.store,
             root: options.root,
+            board: options.board,
             speeds: Speeds::default(),
             filesystems: Mutex::default(),
             runtime: options.runtime,

@@ -11,6 +11,7 @@ use super::{
 use crate::collect::Root;
 use crate::model::Clock;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// What a plugin may use by default in tests.
 pub(crate) const LIMITS: Limits = Limits {
@@ -23,6 +24,7 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) struct Stage {
     pub(crate) runtime: RuntimeThread,
     pub(crate) store: Store,
+    pub(crate) board: StatusBoard,
     pub(crate) host: Host,
     pub(crate) directory: TempDir,
     pub(crate) limits: Limits,
@@ -48,8 +50,10 @@ impl Stage {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
         let directory = tempfile::tempdir().unwrap();
+        let board = StatusBoard::new();
         let mut options = HostOptions {
             root,
+            board: board.clone(),
             is_service: true,
             modules: vec![directory.path().to_owned()],
             ..HostOptions::new(store.clone(), runtime.handle().clone())
@@ -59,6 +63,7 @@ impl Stage {
         Self {
             runtime,
             store,
+            board,
             host,
             directory,
             limits: LIMITS,

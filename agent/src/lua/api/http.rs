@@ -36,7 +36,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let (request, special) = read(lua, &arguments)?;
         let client = match special {
             None => context.services.http.default_client(),
-            Some((insecure, ca)) => request::special_client(insecure, ca.as_deref()),
+            Some((insecure, ca)) => request::special_client(context, insecure, ca.as_deref()),
         };
         Ok(wait(request::send(client, request), |lua, outcome| {
             answer(lua, outcome, |lua, table, answer| {

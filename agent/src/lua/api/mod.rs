@@ -9,12 +9,14 @@ mod cmd;
 mod crypto;
 mod database;
 pub(super) mod every;
+mod fields;
 mod file;
 mod filepath;
 mod goos;
 mod goruntime;
 pub(super) mod http;
 mod human;
+mod hysteresis;
 mod ioutil;
 mod json;
 mod log;
@@ -24,19 +26,25 @@ mod mysql;
 mod parser;
 mod plugin;
 mod postgres;
+mod probe;
 mod procfs;
 mod prometheus;
+mod rate;
 mod regexp;
 #[cfg(test)]
 mod servers;
 mod sqlite;
+mod store;
 mod string;
 mod strings;
 mod syscall;
 mod tac;
 mod tcp;
+mod threshold;
 mod time;
 mod tls_util;
+mod units;
+mod window;
 mod xmlpath;
 mod yaml;
 
@@ -63,6 +71,7 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("goruntime", &[], goruntime::open),
     ("http", &[], http::open),
     ("human", &[], human::open),
+    ("hysteresis", &[], hysteresis::open),
     ("ioutil", &[], ioutil::open),
     ("json", &[], json::open),
     ("log", &[], log::open),
@@ -71,6 +80,7 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("parser", &[], parser::open),
     ("plugin", &[], plugin::open),
     ("postgres", &[], postgres::open),
+    ("probe", &[], probe::open),
     ("procfs", &[], procfs::open),
     ("prometheus", &[], prometheus::open),
     ("prometheus_counter", &[], prometheus::open_counter),
@@ -85,14 +95,19 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
         &[],
         prometheus::open_gauge_labels,
     ),
+    ("rate", &[], rate::open),
     ("regexp", &[], regexp::open),
     ("sqlite", &[], sqlite::open),
+    ("store", &[], store::open),
     ("strings", &[], strings::open),
     ("syscall", &[], syscall::open),
     ("tac", &[], tac::open),
     ("tcp", &[], tcp::open),
+    ("threshold", &[], threshold::open),
     ("time", &[], time::open),
     ("tls_util", &[], tls_util::open),
+    ("units", &[], units::open),
+    ("window", &[], window::open),
     ("xmlpath", &[], xmlpath::open),
     ("yaml", &[], yaml::open),
 ];
