@@ -82,9 +82,9 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
     let plugins = PluginConfig::default();
     let store = Store::new(Clock::System, StoreLimits::default());
     let host = Host::new(HostOptions {
-        log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
         library: Library::at(&plugins.library),
         modules: plugins.modules,
+        log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
         ..HostOptions::new(store, runtime.handle().clone())
     });
     let run = host.start(Script {

@@ -18,7 +18,9 @@ use super::ask::{Reach, reply};
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
 use crate::config::PluginConfig;
-use crate::lua::{Fault, Host, HostOptions, Interrupt, Library, Limits, Publish, Session, SessionError};
+use crate::lua::{
+    Fault, Host, HostOptions, Interrupt, Library, Limits, Publish, Session, SessionError,
+};
 use crate::model::{Clock, Value};
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};

@@ -192,7 +192,9 @@ impl Page {
     /// Counts a failure and tells the journal.
     pub(super) fn fails(&self, error: &ScriptError, again: Option<Duration>) {
         self.lock().errors += 1;
-        if let Some(suppressed) = self.inner.events.admit(FAILED, &self.name) {
+        // The same again is told once in a while, something else at once.
+        let subject = format!("{}: {error}", self.name);
+        if let Some(suppressed) = self.inner.events.admit(FAILED, &subject) {
             tracing::error!(
                 plugin = self.name,
                 script = error.script,

@@ -10,10 +10,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::kept::{Kept, Stand, Then};
 use super::scan::{Content, Found, INIT, Scan, Sighting};
+use super::told::Told;
 use super::watch::Watch;
 use super::{Init, Pace, Plan};
 use crate::lua::{Ending, Fault, Host, Run, ScriptError};
-use crate::model::{Kind, Series, Unit, Value};
 use crate::telemetry::Verdict;
 
 /// Changes that come within this time are looked at together.
@@ -29,13 +29,6 @@ const WITHOUT_WATCH: Duration = Duration::from_secs(10);
 /// How often a look is repeated because new directories came under watch during it.
 const LOOKS_MAX: usize = 8;
 
-/// What `zalua.error.*` are put as, and how long they hold.
-const SOURCE: &str = "plugins";
-const TTL: Duration = Duration::from_mins(5);
-
-/// How long one value of `zalua.error.last` can be, in bytes.
-const TEXT_MAX: usize = 4096;
-
 /// The plugins and everything that is needed to run them.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -50,7 +43,7 @@ pub(super) struct Keeper {
     ends: JoinSet<(String, Run)>,
     /// When to look at the files.
     look: Option<Instant>,
-    failures: u64,
+    told: Told,
 }
 
 impl Keeper {
@@ -62,6 +55,7 @@ impl Keeper {
     ) -> Self {
         let plan = plans.borrow().clone();
         Self {
+            told: Told::new(host.services().store.clone()),
             host,
             plans,
             plan,
@@ -71,7 +65,6 @@ impl Keeper {
             plugins: BTreeMap::new(),
             ends: JoinSet::new(),
             look: None,
-            failures: 0,
         }
     }
 
@@ -110,7 +103,7 @@ impl Keeper {
                 () = until(due) => self.act().await,
                 _ = refresh.tick() => self.host.services().register.refresh(),
                 _ = publish.tick() => self.host.services().register.publish(),
-                _ = count.tick() => self.count(),
+                _ = count.tick() => self.told.count(self.is_quiet()),
             }
         }
         self.end().await;
@@ -164,7 +157,7 @@ impl Keeper {
             let scan = Scan {
                 plan: Arc::clone(&self.plan),
                 library: self.host.services().library.clone(),
-                open: self.watch.as_ref().map(Watch::open).unwrap_or_default(),
+                open: self.watch.as_mut().map(Watch::begin).unwrap_or_default(),
             };
             let Ok(mut found) = spawn_blocking(move || scan.look()).await else {
                 tracing::error!("looking for plugins failed");
@@ -174,7 +167,7 @@ impl Keeper {
                 self.look.get_or_insert(Instant::now() + SETTLE);
             }
             if let Some(watch) = &self.watch {
-                found.leave_out(&watch.open());
+                found.leave_out(&watch.changing());
             }
             let again = self
                 .watch
@@ -230,10 +223,10 @@ impl Keeper {
                     }
                     if plugin.content != Content::BeingWritten {
                         tracing::info!(plugin = name, file = %seen.path.display(), "a plugin has changed");
+                        plugin.backoff.reset();
                     }
                     plugin.path = seen.path;
                     plugin.content = seen.content;
-                    plugin.backoff.reset();
                     self.restart(&name);
                 }
             }
@@ -341,7 +334,7 @@ impl Keeper {
                     plugin.page.set(Verdict::Failed(error.to_string()));
                     plugin.stand = Stand::Waiting(Instant::now() + pause);
                 }
-                self.failed(&error);
+                self.told.failed(&error, self.is_quiet());
             }
             Content::Refused(reason) => {
                 plugin.stand = Stand::Still;
@@ -403,42 +396,21 @@ impl Keeper {
             }
         }
         if let Ending::Failed(error) = &ending {
-            self.failed(error);
+            self.told.failed(error, self.is_quiet());
         }
         if alone {
             self.init.send_replace(Some(ending));
         }
     }
 
-    /// Counts a failure for `zalua.error.*`.
-    fn failed(&mut self, error: &ScriptError) {
-        self.failures += 1;
-        self.count();
-        let mut text = error.with_traceback();
-        if text.len() > TEXT_MAX {
-            let end = (0..=TEXT_MAX).rev().find(|end| text.is_char_boundary(*end));
-            text.truncate(end.unwrap_or(0));
-        }
-        self.put("zalua.error.last", Kind::Text, text.as_str().into());
-    }
-
-    fn count(&self) {
-        let count = Value::Float(self.failures as f64);
-        self.put("zalua.error.count", Kind::Gauge, count);
-    }
-
-    fn put(&self, name: &str, kind: Kind, value: Value) {
-        // ZaLua's first script puts both itself.
-        let init = self.plugins.get(INIT).filter(|_| self.plan.init.is_some());
-        if init.is_some_and(|init| init.running().is_some())
-            || Init::is_alone(self.plan.init.as_ref())
-        {
-            return;
-        }
-        if let Ok(series) = Series::new(name, &[]) {
-            let store = &self.host.services().store;
-            store.put_one(SOURCE, &series, kind, Unit::NONE, value, Some(TTL));
-        }
+    /// Whether ZaLua's first script puts `zalua.error.*` itself.
+    fn is_quiet(&self) -> bool {
+        let init = self.plan.init.as_ref();
+        let runs = |name| {
+            let plugin: Option<&Kept> = self.plugins.get(name);
+            plugin.is_some_and(|plugin| plugin.running().is_some())
+        };
+        Init::is_alone(init) || (init.is_some() && runs(INIT))
     }
 
     /// Follows a new plan: what differs, and nothing else.

@@ -2,13 +2,15 @@
 //!
 //! [`scan`] says which plugins there are and what is in them, [`watch`] when to look again, and
 //! [`path`] what a path leads through, so that every change on the way is seen. [`keeper`] has the
-//! plugins and its task; [`kept`] is one of them, [`backoff`] when it runs again.
+//! plugins and its task; [`kept`] is one of them, [`backoff`] when it runs again, [`told`] what
+//! ZaLua's keys say of failures.
 
 mod backoff;
 mod keeper;
 mod kept;
 mod path;
 mod scan;
+mod told;
 mod watch;
 
 use std::path::PathBuf;
@@ -128,3 +130,5 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zalua_tests;

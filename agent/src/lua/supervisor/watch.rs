@@ -40,6 +40,8 @@ pub(super) struct Watch {
     watched: HashMap<i32, Watched>,
     /// Files that somebody has changed and not yet closed.
     open: HashSet<(i32, OsString)>,
+    /// Files that were changed since [`Watch::begin`].
+    touched: HashSet<(i32, OsString)>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +59,7 @@ impl Watch {
             inotify: Receiver::from_owned_fd_unchecked(inotify)?,
             watched: HashMap::new(),
             open: HashSet::new(),
+            touched: HashSet::new(),
         })
     }
 
@@ -91,10 +94,16 @@ impl Watch {
         Ok(is_new)
     }
 
-    /// The files that are being written.
-    pub(super) fn open(&self) -> HashSet<Step> {
+    /// A look at the files begins: gives those that are being written.
+    pub(super) fn begin(&mut self) -> HashSet<Step> {
+        self.touched.clear();
+        self.changing()
+    }
+
+    /// The files that are being written, or were since [`Watch::begin`].
+    pub(super) fn changing(&self) -> HashSet<Step> {
         let mut open = HashSet::new();
-        for (watch, name) in &self.open {
+        for (watch, name) in self.open.iter().chain(&self.touched) {
             for directory in self
                 .watched
                 .get(watch)
@@ -174,6 +183,7 @@ impl Watch {
                     .first()
                     .is_some_and(|directory| is_being_made(&directory.join(&key.1)));
             if is_written {
+                self.touched.insert(key.clone());
                 self.open.insert(key);
                 return false;
             }
