@@ -8,7 +8,8 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
+use crate::config::{Options, PluginConfig};
+use crate::lua::{Ending, Fault, Host, HostOptions, Library, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::runner::Client;
 use crate::serve::zalua::daemon;
@@ -79,8 +80,11 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
             return said(exit::SOFTWARE, short, String::new());
         }
     };
+    let plugins = PluginConfig::default();
     let store = Store::new(Clock::System, StoreLimits::default());
     let host = Host::new(HostOptions {
+        library: Library::at(&plugins.library),
+        modules: plugins.modules,
         log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
         runner: Some(Client::quiet_child()),
         ..HostOptions::new(store, runtime.handle().clone())
@@ -88,6 +92,8 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
     let run = host.start(Script {
         name: script_name(file),
         path: file.to_owned(),
+        code: None,
+        options: Options::default(),
         limits: Limits::BY_HAND,
         deadline: Duration::MAX,
     });

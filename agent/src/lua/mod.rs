@@ -12,6 +12,7 @@
 
 mod api;
 mod budget;
+mod children;
 mod collectors;
 mod context;
 mod debug;
@@ -28,6 +29,7 @@ mod log_file;
 pub mod pattern;
 mod pool;
 mod quota;
+mod register;
 mod runtime;
 mod session;
 mod show;
@@ -35,6 +37,8 @@ mod source;
 mod speed;
 pub mod sql;
 mod state;
+mod supervisor;
+mod tally;
 mod wait;
 
 pub use budget::Limits;
@@ -46,7 +50,10 @@ pub use listen::{HeldDoor, Listen, Open};
 pub use runtime::RuntimeThread;
 pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;
+pub use supervisor::{Init, Plan, Supervisor};
 
+#[cfg(test)]
+mod stock_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

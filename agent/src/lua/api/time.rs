@@ -1,5 +1,6 @@
 //! `time`: the clock, and pauses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Failure, Module};
@@ -23,15 +24,18 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             Err(error) => (None, Some(error.to_string())),
         })
     })?;
-    module.waiting("sleep", |_, _, arguments| {
+    module.waiting("sleep", |_, context, arguments| {
         let seconds = arguments.number(1)?.clamp(0.0, SLEEP_MAX);
         // Whole seconds, as ZaLua counted them.
         let pause = Duration::try_from_secs_f64(seconds.trunc())
             .map_err(|_| arguments.wrong(1, "seconds expected"))?;
+        let tally = Arc::clone(&context.tally);
         Ok(wait(
             async move {
                 if !pause.is_zero() {
+                    tally.pauses();
                     tokio::time::sleep(pause).await;
+                    tally.goes_on();
                 }
             },
             |_, ()| Ok::<_, Failure>(()),
