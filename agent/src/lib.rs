@@ -12,6 +12,7 @@ pub mod config;
 pub mod lua;
 pub mod model;
 pub mod probe;
+pub mod runner;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

@@ -26,6 +26,9 @@ fn text(service: &Service) -> String {
     for door in service.zabbix.doors.iter() {
         lines.push(format!("  Zabbix          {}", door.address()));
     }
+    for door in service.http.doors.iter() {
+        lines.push(format!("  HTTP            {}", door.address()));
+    }
     lines.extend(troubles(&service.board.statuses()));
     lines.push("\nAsk it from another terminal:\n".to_owned());
     let client = client();
@@ -44,6 +47,10 @@ fn text(service: &Service) -> String {
             address.port()
         );
         lines.push(format!("  {command:52} as a Zabbix server does"));
+    }
+    if let Some(door) = service.http.doors.first() {
+        let command = format!("curl http://{}/metrics", door.address());
+        lines.push(format!("  {command:52} as Prometheus does"));
     }
     lines.push("\nControl-C ends it.".to_owned());
     lines.join("\n")

@@ -4,6 +4,7 @@
 
 mod banner;
 mod doors;
+mod http;
 pub mod listeners;
 pub mod notify;
 mod plan;

@@ -1,7 +1,7 @@
 //! A reload: the new configuration is read and judged first; a bad one changes nothing.
 
 use super::service::Service;
-use super::{doors, plan};
+use super::{doors, http, plan};
 use crate::config::{CollectConfig, Config, Problems, difference};
 use crate::serve::control::Reloaded;
 use crate::telemetry::log::chain;
@@ -62,6 +62,8 @@ fn take_over(service: &mut Service, new: Config) -> Vec<String> {
             door.set_allowed(doors::allowed(&config.zabbix));
         }
     }
+    // Also when no key has changed: the files may have.
+    http::renew(&service.http, &config.http, &service.board);
     if changes.touches("store") {
         service
             .snapshots

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::doors::{self, Zabbix};
+use super::http::{self, HttpDoors};
 use super::listeners::SocketFile;
 use super::notify::Notifier;
 use super::probing::SharedProbes;
@@ -50,6 +51,7 @@ pub(super) struct Service {
     pub(super) store: Store,
     pub(super) board: StatusBoard,
     pub(super) zabbix: Zabbix,
+    pub(super) http: HttpDoors,
     pub(super) control_path: String,
     pub(super) started: Moment,
     pub(super) schedule: Option<Running>,
@@ -102,6 +104,7 @@ impl Service {
             }
         };
         let zabbix = doors::zabbix(&config.zabbix, &mut inherited, by_hand, &store, &board);
+        let http = http::open(&config.http, &mut inherited, by_hand, &store, &board);
         let zalua = doors::zalua(&config, &board);
         if options.zalua_socket.is_some() && zalua.is_none() {
             return Err((log, crate::serve::zalua::daemon::NOT_LISTENING));
@@ -147,6 +150,7 @@ impl Service {
             store,
             board,
             zabbix,
+            http,
             socket_files: control_file.into_iter().chain(zalua_file).collect(),
         };
         service.start_schedule();
@@ -270,6 +274,8 @@ impl Service {
             tracing::warn!(tasks = left, "some tasks did not end in time");
         }
         self.zabbix = Zabbix::default();
+        // The watch over them has ended; what plugins still hold closes with them.
+        drop(self.http);
         if self.config.store.snapshot {
             // A busy disk is no reason to lose it to TimeoutStopSec=.
             self.notifier.extend_timeout(SNAPSHOT_TIME);

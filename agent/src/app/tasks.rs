@@ -49,6 +49,7 @@ pub(super) fn spawn(
     save_zalua_storage(service);
     refresh_zabbix(service);
     watch_zabbix(service);
+    watch_http(service);
     beat(service)
 }
 
@@ -304,6 +305,33 @@ fn watch_zabbix(service: &mut Service) {
         });
 }
 
+/// Brings what the HTTP doors have counted to the board and the store. Plugins may open doors where
+/// the configuration opens none, so this is always done once something was asked.
+fn watch_http(service: &mut Service) {
+    let http = service.http.http.clone();
+    let (part, store) = (
+        service.board.part_as_it_is(Room::Door, super::http::NAME),
+        service.store.clone(),
+    );
+    let has_doors = !service.http.doors.is_empty();
+    service
+        .supervisor()
+        .spawn("http-door", None, move |shutdown| {
+            let (http, part, store) = (http.clone(), Arc::clone(&part), store.clone());
+            async move {
+                let mut batch = Batch::new();
+                every(BEAT, shutdown, || {
+                    if has_doors || http.is_running() {
+                        super::http::count(&http, &part, &mut batch);
+                        store.put("http", &batch, None);
+                    }
+                })
+                .await;
+                Ok(())
+            }
+        });
+}
+
 /// The runtime says that it is alive.
 fn beat(service: &mut Service) -> Heartbeat {
     let heart = Heartbeat::new("runtime", service.store.clock().clone());
@@ -331,6 +359,9 @@ pub(super) fn watchdog(service: &Service, runtime: Heartbeat) -> Option<Watchdog
             .iter()
             .map(|heart| supervised(heart.clone(), SILENCE)),
     );
+    if !service.http.doors.is_empty() {
+        tasks.push(supervised(service.http.http.heart(), SILENCE));
+    }
     if service.schedule.is_some() {
         tasks.push(supervised(service.collecting.clone(), COLLECT_SILENCE));
     }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use lexopt::Parser;
 
 use super::verb::Stopped;
-use super::{check, doctor, exec, exit, repl, run};
+use super::{check, doctor, exec, exit, repl, run, runner};
 
 /// Does a verb of the agent with the words that follow it; gives the exit status.
 pub fn perform(verb: &str, arguments: Vec<OsString>) -> u8 {
@@ -15,6 +15,7 @@ pub fn perform(verb: &str, arguments: Vec<OsString>) -> u8 {
         "check" => check::run(&mut parser),
         "repl" => repl::run(&mut parser),
         "exec" => exec::run(&mut parser),
+        "runner" => runner::run(&mut parser),
         "doctor" => doctor::run(&mut parser),
         _ => Ok(exit::SOFTWARE),
     };

@@ -8,12 +8,10 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::collect::Root;
 use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
-use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -79,15 +77,8 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
             return said(exit::SOFTWARE, short, String::new());
         }
     };
-    let host = Host::new(HostOptions {
-        store: Store::new(Clock::System, StoreLimits::default()),
-        root: Root::machine(),
-        board: StatusBoard::new(),
-        runtime: runtime.handle().clone(),
-        is_service: false,
-        publish: None,
-        modules: Vec::new(),
-    });
+    let store = Store::new(Clock::System, StoreLimits::default());
+    let host = Host::new(HostOptions::new(store, runtime.handle().clone()));
     let run = host.start(Script {
         name: script_name(file),
         path: file.to_owned(),

@@ -17,7 +17,7 @@ pub static CLIENT: [&Verb; 7] = [
 ];
 
 /// The verbs that only the agent has, with what they do. Their own help is the agent's.
-pub const AGENT: [(&str, &str); 5] = [
+pub const AGENT: [(&str, &str); 6] = [
     ("run", "run the service in the foreground"),
     ("check", "look for mistakes in the configuration"),
     (
@@ -28,6 +28,10 @@ pub const AGENT: [(&str, &str); 5] = [
     (
         "repl",
         "evaluate Lua at a prompt, on the values of the service",
+    ),
+    (
+        "runner",
+        "execute the programs that the service may ask for",
     ),
 ];
 

@@ -2,7 +2,8 @@
 //!
 //! What asks the service is also built into the small client (`main.rs`), which is why those files
 //! use nothing of the library but the codecs. What needs the library ([`agent`], [`check`],
-//! [`doctor`], [`exec`], [`repl`], [`run`]) is the agent's alone. Nothing here prints except through [`output`].
+//! [`doctor`], [`exec`], [`repl`], [`run`], [`runner`]) is the agent's alone. Nothing here prints
+//! except through [`output`].
 
 pub mod agent;
 pub mod ask;
@@ -21,6 +22,7 @@ pub mod plugins;
 pub mod reload;
 pub mod repl;
 pub mod run;
+pub mod runner;
 pub mod socket;
 pub mod status;
 pub mod stop;

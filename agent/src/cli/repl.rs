@@ -17,12 +17,10 @@ use tokio::runtime::Runtime;
 use super::ask::{Reach, reply};
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::collect::Root;
 use crate::lua::{Fault, Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
 use crate::model::{Clock, Value};
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
-use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -85,13 +83,8 @@ impl Prompt {
             .map_err(|error| failed(&format!("the runtime cannot be started: {error}")))?;
         let store = Store::new(Clock::System, LIMITS);
         let host = Host::new(HostOptions {
-            store: store.clone(),
-            root: Root::machine(),
-            board: StatusBoard::new(),
-            runtime: runtime.handle().clone(),
-            is_service: false,
             publish: Some(publisher(&reach)),
-            modules: Vec::new(),
+            ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
         let (session, interrupt) = host
             .session(Limits::BY_HAND)

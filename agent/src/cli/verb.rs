@@ -53,8 +53,17 @@ pub struct Given {
     pub zalua: bool,
     /// How to reach the service.
     pub reach: Reach,
+    /// Every other option of the verb that was given, without `--`; it has no value.
+    pub flags: Vec<String>,
     /// What is no option.
     pub words: Vec<String>,
+}
+
+impl Given {
+    /// Whether an option without a value was given.
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|given| given == flag)
+    }
 }
 
 impl Verb {
@@ -89,7 +98,7 @@ impl Verb {
                 "config" => given.config = Some(PathBuf::from(self.value(parser)?)),
                 "socket" => given.reach.socket = Some(PathBuf::from(self.value(parser)?)),
                 "timeout" => given.reach.patience = Some(self.seconds(parser)?),
-                name => return Err(self.unknown(&format!("--{name}"))),
+                flag => given.flags.push(flag.to_owned()),
             }
         }
         Ok(given)

@@ -102,9 +102,9 @@ const INET: u8 = 2;
 const INET6: u8 = 10;
 /// `IPPROTO_TCP`
 const TCP: u8 = 6;
-/// A netlink header, and a request of `struct inet_diag_req_v2` behind it.
+/// A netlink header, and a request of `struct inet_diag_req_v2` (56 bytes) behind it.
 const HEADER_BYTES: usize = 16;
-const REQUEST_BYTES: usize = HEADER_BYTES + 56;
+const REQUEST_BYTES: u32 = 72;
 /// Where the state is in `struct inet_diag_msg`, behind the family.
 const STATE_OFFSET: usize = HEADER_BYTES + 1;
 /// The kernel fills at most 32 KiB at a time.
@@ -142,10 +142,10 @@ fn ask_kernel() -> io::Result<Counts> {
 }
 
 /// Asks for all sockets of a family in whatever state.
-fn request(family: u8) -> [u8; REQUEST_BYTES] {
-    let mut request = [0; REQUEST_BYTES];
+fn request(family: u8) -> [u8; REQUEST_BYTES as usize] {
+    let mut request = [0; REQUEST_BYTES as usize];
     let fields: [(usize, &[u8]); 6] = [
-        (0, &(REQUEST_BYTES as u32).to_ne_bytes()),
+        (0, &REQUEST_BYTES.to_ne_bytes()),
         (4, &BY_FAMILY.to_ne_bytes()),
         (6, &REQUEST_DUMP.to_ne_bytes()),
         (HEADER_BYTES, &[family]),
@@ -256,7 +256,8 @@ mod tests {
 
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
         let mut message = vec![0; HEADER_BYTES];
-        message[..4].copy_from_slice(&((HEADER_BYTES + body.len()) as u32).to_ne_bytes());
+        let length = u32::try_from(HEADER_BYTES + body.len()).unwrap();
+        message[..4].copy_from_slice(&length.to_ne_bytes());
         message[4..6].copy_from_slice(&kind.to_ne_bytes());
         message.extend_from_slice(body);
         message.resize(message.len().next_multiple_of(4), 0);
@@ -289,12 +290,12 @@ mod tests {
             length in 0_u32..300,
         ) {
             let mut counts = Counts::default();
-            let _ = read_answer(&bytes, &mut counts);
+            drop(read_answer(&bytes, &mut counts));
             let mut bytes = bytes;
             if let Some(start) = bytes.get_mut(..4) {
                 start.copy_from_slice(&length.to_ne_bytes());
             }
-            let _ = read_answer(&bytes, &mut counts);
+            drop(read_answer(&bytes, &mut counts));
         }
 
         #[test]

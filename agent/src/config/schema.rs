@@ -265,6 +265,21 @@ pub(super) const SECTIONS: &[Section] = &[
         )],
     },
     Section {
+        name: "http",
+        keys: &[
+            restart("listen", Field::OptionalAddress(|to| &mut to.http.listen)),
+            live(
+                "token_file",
+                Field::OptionalPath(|to| &mut to.http.token_file),
+            ),
+            live(
+                "certificate",
+                Field::OptionalPath(|to| &mut to.http.certificate),
+            ),
+            live("key", Field::OptionalPath(|to| &mut to.http.key)),
+        ],
+    },
+    Section {
         name: "state",
         keys: &[restart(
             "directory",

@@ -194,6 +194,25 @@ fn optional_doors_go_on_and_off() {
 }
 
 #[test]
+fn what_guards_the_http_door_needs_no_restart() {
+    let file = "[http]\nlisten = \"[::1]:61777\"\ntoken_file = \"/etc/moonward/token\"\n\
+                certificate = \"/etc/moonward/http.pem\"\nkey = \"http.key\"";
+    assert_eq!(
+        problems(&[file]),
+        ["0.toml:5:7: http.key: found \"http.key\", expected an absolute path or \"off\""]
+    );
+    let config = parse(&[&file.replace("\"http.key\"", "\"/etc/moonward/http.key\"")]).unwrap();
+    assert_eq!(config.http.listen, Some("[::1]:61777".parse().unwrap()));
+    assert_eq!(
+        config.http.token_file.as_deref(),
+        Some(Path::new("/etc/moonward/token"))
+    );
+    let changes = difference(&parse(&[]).unwrap(), &config);
+    assert_eq!(changes.changes.len(), 4);
+    assert_eq!(changes.needs_restart(), ["http.listen"]);
+}
+
+#[test]
 fn the_difference_names_keys_and_restarts() {
     let old = parse(&[]).unwrap();
     let new = parse(&["[collect]\ninterval = \"5s\"\n[zabbix]\nlisten = \"127.0.0.1:1\""]).unwrap();

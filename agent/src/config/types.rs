@@ -30,6 +30,8 @@ pub struct Config {
     pub plugin: PluginConfig,
     /// `[runner]`
     pub runner: RunnerConfig,
+    /// `[http]`
+    pub http: HttpConfig,
     /// `[state]`
     pub state: StateConfig,
     /// The files that were read, in order; later ones won over earlier ones.
@@ -264,6 +266,20 @@ pub struct RunnerConfig {
     pub socket: Option<PathBuf>,
 }
 
+/// `[http]`: `/metrics` for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// The address that is listened on beside the sockets that systemd passes. Default: off; by
+    /// hand, `127.0.0.1:61777`.
+    pub listen: Option<SocketAddr>,
+    /// The file with the token that requests have to carry. Default: none is asked for.
+    pub token_file: Option<PathBuf>,
+    /// The file of the certificate and those that vouch for it, in PEM. Default: no TLS.
+    pub certificate: Option<PathBuf>,
+    /// The file of its key, in PEM.
+    pub key: Option<PathBuf>,
+}
+
 /// `[state]`: what survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateConfig {
@@ -325,6 +341,7 @@ impl Config {
             runner: RunnerConfig {
                 socket: Some(environment.runner_socket()),
             },
+            http: HttpConfig::default(),
             state: StateConfig {
                 directory: environment.state_directory(),
             },

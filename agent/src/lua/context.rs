@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 
 use super::api::Failure;
 use super::budget::Budget;
+use super::log_file::LogFile;
+use super::quota::Quota;
 use super::speed::Speeds;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
@@ -54,6 +56,8 @@ pub(crate) struct Services {
     pub(crate) publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub(crate) modules: Vec<PathBuf>,
+    /// The file for `log.info` and `log.error`, where there is one.
+    pub(crate) log: Option<LogFile>,
 }
 
 impl Services {
@@ -65,6 +69,14 @@ impl Services {
             .measure(&self.root, mounts)
     }
 }
+/// The most files and connections that one script may have open through the library.
+const HANDLES_MAX: usize = 128;
+
+/// What the compiled expressions of one script may take, in bytes.
+const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
+
+/// What the windows and histograms of one script may take, in bytes.
+const VALUES_MAX: usize = 16 * 1_048_576;
 
 /// What is one script's own.
 #[derive(Debug)]
@@ -77,6 +89,12 @@ pub(crate) struct Context {
     pub(crate) source: String,
     /// The account of its turn.
     pub(crate) budget: Arc<Budget>,
+    /// Files and connections of its objects.
+    pub(crate) handles: Arc<Quota>,
+    /// Memory of its compiled expressions, in bytes.
+    pub(crate) expressions: Arc<Quota>,
+    /// Memory of its windows and histograms, in bytes.
+    pub(crate) values: Arc<Quota>,
     pending: Pending,
 }
 
@@ -96,6 +114,9 @@ impl Context {
             name: name.to_owned(),
             source: format!("plugin:{name}"),
             budget,
+            handles: Quota::new(HANDLES_MAX),
+            expressions: Quota::new(EXPRESSIONS_MAX),
+            values: Quota::new(VALUES_MAX),
             pending: Pending::default(),
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use super::budget::Budget;
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
+use super::log_file::LogFile;
 use super::pool::Pool;
 use super::source::read;
 use super::speed::Speeds;
@@ -39,6 +40,25 @@ pub struct HostOptions {
     pub publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
     pub modules: Vec<PathBuf>,
+    /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
+    /// standard error where this is not the service.
+    pub log: Option<PathBuf>,
+}
+
+impl HostOptions {
+    /// A host for what a person runs: the machine's files, no modules, no log of its own.
+    pub fn new(store: Store, runtime: Handle) -> Self {
+        Self {
+            store,
+            root: Root::machine(),
+            board: StatusBoard::new(),
+            runtime,
+            is_service: false,
+            publish: None,
+            modules: Vec::new(),
+            log: None,
+        }
+    }
 }
 
 /// A script to run, and what it may use.
@@ -123,6 +143,7 @@ impl Host {
             is_service: options.is_service,
             publish: options.publish,
             modules: options.modules,
+            log: options.log.map(LogFile::new),
         };
         Self {
             services: Arc::new(services),

@@ -38,19 +38,29 @@ impl Stage {
 
     /// The same with another clock for the store, or recorded files.
     pub(crate) fn with(clock: Clock, root: Root) -> Self {
+        Self::made(clock, root, |_| {})
+    }
+
+    /// The same with other options for the host.
+    pub(crate) fn changed(change: impl FnOnce(&mut HostOptions)) -> Self {
+        Self::made(Clock::System, Root::machine(), change)
+    }
+
+    fn made(clock: Clock, root: Root, change: impl FnOnce(&mut HostOptions)) -> Self {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
         let directory = tempfile::tempdir().unwrap();
         let board = StatusBoard::new();
-        let host = Host::new(HostOptions {
-            store: store.clone(),
+        let mut options = HostOptions {
             root,
             board: board.clone(),
-            runtime: runtime.handle().clone(),
             is_service: true,
-            publish: None,
             modules: vec![directory.path().to_owned()],
-        });
+            ..HostOptions::new(store.clone(), runtime.handle().clone())
+        };
+
+        change(&mut options);
+        let host = Host::new(options);
         Self {
             runtime,
             store,

@@ -30,6 +30,8 @@ impl Glob {
         let mut star: Option<(usize, usize)> = None;
         while at_text < text.len() {
             match pattern.get(at_pattern) {
+                // What is behind the last star need not be looked at.
+                Some(b'*') if at_pattern + 1 == pattern.len() => return true,
                 Some(b'*') => {
                     star = Some((at_pattern, at_text));
                     at_pattern += 1;

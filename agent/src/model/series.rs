@@ -143,6 +143,11 @@ impl<'a> SeriesRef<'a> {
         split(self.text).map_or(self.text, |(name, _)| name)
     }
 
+    /// The name, and the tags as they are written, without the braces; empty when there are none.
+    pub fn parts(self) -> (&'a str, &'a str) {
+        split(self.text).unwrap_or((self.text, ""))
+    }
+
     /// The tags, sorted by name.
     pub fn tags(self) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
         split(self.text)

@@ -4,6 +4,7 @@
 //! It takes each of them over exactly once and reads nothing from them. The variables stay in the
 //! environment, where `LISTEN_PID` keeps any child from taking them for its own.
 
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,12 +38,34 @@ pub fn inherited() -> Vec<(String, OwnedFd)> {
         .collect()
 }
 
-fn take(descriptor: RawFd) -> Option<OwnedFd> {
+/// Keeps the descriptors that whoever started this process left open in it from the programs that
+/// it starts: every one but the standard three is closed there from now on.
+///
+/// # Errors
+/// When the kernel does not list them.
+pub fn close_in_children() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.parse::<RawFd>().ok());
+        if let Some(descriptor) = number.filter(|number| *number >= FIRST)
+            && let Some(flags) = flags(descriptor)
+        {
+            // SAFETY: the flag is of no consequence before an exec, whoever owns the descriptor.
+            unsafe { libc::fcntl(descriptor, libc::F_SETFD, flags | libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+/// The flags of a descriptor; `None` when it is not open.
+fn flags(descriptor: RawFd) -> Option<i32> {
     // SAFETY: asking for the flags of a number harms nothing, open or not.
     let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
-    if flags < 0 {
-        return None;
-    }
+    (flags >= 0).then_some(flags)
+}
+
+fn take(descriptor: RawFd) -> Option<OwnedFd> {
+    let flags = flags(descriptor)?;
     // SAFETY: the number is open, the service manager passed it to this process, and the flag
     // above lets it be taken once; so nobody else owns it.
     let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };

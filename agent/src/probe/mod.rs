@@ -28,7 +28,7 @@ mod process;
 mod sys;
 mod tcp;
 
-pub use inherit::inherited;
+pub use inherit::{close_in_children, inherited};
 pub use load::ProgramVerdict;
 pub use objects::Object;
 pub use probes::{Config, Probes};

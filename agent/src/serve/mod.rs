@@ -2,5 +2,7 @@
 
 mod accept;
 pub mod control;
+pub mod http;
+pub mod prometheus;
 pub mod zabbix;
 pub mod zalua;

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::DefaultHashBuilder;
 
+use super::catalogue::Catalogue;
 use super::entry::{Reading, ReadingRef, StoreLimits};
 use super::history::Histories;
 use super::names::{Known, Names};
@@ -45,6 +46,8 @@ pub(super) struct Inner {
     pub(super) shards: Box<[RwLock<Shard>]>,
     /// Taken inside a shard's lock or without one, never around one.
     pub(super) names: RwLock<Names>,
+    /// Never taken inside another lock.
+    pub(super) catalogue: RwLock<Catalogue>,
     pub(super) series: AtomicUsize,
     pub(super) samples: AtomicU64,
     pub(super) refused: AtomicU64,
@@ -68,6 +71,7 @@ impl Store {
                 hasher: DefaultHashBuilder::default(),
                 shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
                 names: RwLock::default(),
+                catalogue: RwLock::default(),
                 series: AtomicUsize::new(0),
                 samples: AtomicU64::new(0),
                 refused: AtomicU64::new(0),

@@ -8,6 +8,7 @@
 //! with a lock of its own that is held for one sample or one page of a scan, so that neither a
 //! scan nor a snapshot of a million series keeps a collector waiting.
 
+mod catalogue;
 mod codec;
 pub mod entry;
 pub mod history;

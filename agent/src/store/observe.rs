@@ -8,6 +8,7 @@ use crate::model::{Batch, Unit};
 
 const SERIES: Unit = Unit::new("{series}");
 const SAMPLES: Unit = Unit::new("{sample}");
+const DESCRIPTIONS: Unit = Unit::new("{description}");
 
 impl Store {
     /// What the store says about itself.
@@ -41,7 +42,9 @@ impl Store {
     ///   samples that a limit refused, by source;
     /// - `moonward.store.samples`, `moonward.store.cut`, `moonward.store.expired`,
     ///   `moonward.store.resets`: samples taken in, texts cut, series expired, counters that went
-    ///   down.
+    ///   down;
+    /// - `moonward.store.descriptions`, `moonward.store.descriptions.refused`: names that have a
+    ///   description, and descriptions that were refused.
     pub fn observe(&self, batch: &mut Batch) {
         let status = self.status();
         batch.gauge("moonward.store.series", &[], SERIES, status.series as u64);
@@ -60,6 +63,11 @@ impl Store {
             Unit::new("{reset}"),
             status.resets,
         );
+        let (described, refused) = read(&self.inner.catalogue).figures();
+        let name = "moonward.store.descriptions";
+        batch.gauge(name, &[], DESCRIPTIONS, described);
+        let name = "moonward.store.descriptions.refused";
+        batch.counter(name, &[], DESCRIPTIONS, refused);
         for source in read(&self.inner.names).now().sources.iter() {
             let tags = [("source", &*source.name)];
             let series = source.series.load(Ordering::Relaxed) as u64;

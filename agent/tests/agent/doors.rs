@@ -80,7 +80,7 @@ fn the_socket_of_a_killed_agent_is_taken_over() {
     agent.wait_for("STOPPING=1");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

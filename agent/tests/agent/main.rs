@@ -9,6 +9,7 @@
 )]
 
 mod doors;
+mod http;
 mod place;
 mod reload;
 mod start;

@@ -5,6 +5,7 @@
 //! `MOONWARD_REQUIRE_SERVERS` is set, as `cargo xtask test` does.
 
 mod certificates;
+mod lua;
 mod mysql;
 mod pgbouncer;
 mod postgres;

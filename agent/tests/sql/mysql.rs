@@ -13,7 +13,7 @@ const ACCOUNT: &str = "mysql";
 
 const USERS: &str = "CREATE USER IF NOT EXISTS 'secret'@'%' IDENTIFIED BY 'Mond''schein'";
 
-struct Mariadb {
+pub(crate) struct Mariadb {
     directory: tempfile::TempDir,
     port: u16,
     running: Running,
@@ -22,7 +22,7 @@ struct Mariadb {
 static SHARED: Mutex<Weak<Mariadb>> = Mutex::new(Weak::new());
 
 impl Mariadb {
-    async fn shared() -> Option<Arc<Self>> {
+    pub(crate) async fn shared() -> Option<Arc<Self>> {
         let server = {
             let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(server) = shared.upgrade() {
@@ -73,7 +73,7 @@ impl Mariadb {
         })
     }
 
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             host: Some(self.directory.path().join("socket").display().to_string()),
             ..Options::default()

@@ -16,14 +16,14 @@ use crate::server::{ACCOUNT, Postgres};
 use crate::{complaint, one, rows, text};
 
 /// A pooler with one connection to the server, so that clients meet in it.
-struct Bouncer {
+pub(crate) struct Bouncer {
     directory: tempfile::TempDir,
-    port: u16,
+    pub(crate) port: u16,
     running: Running,
 }
 
 impl Bouncer {
-    async fn start(server: &Postgres) -> Option<Self> {
+    pub(crate) async fn start(server: &Postgres) -> Option<Self> {
         let program = programs::find("pgbouncer")?;
         let directory = programs::directory(ACCOUNT);
         let path = directory.path();

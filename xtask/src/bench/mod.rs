@@ -10,6 +10,7 @@ mod cost;
 mod plugins;
 mod report;
 mod round;
+mod scrape;
 mod store;
 mod zabbix;
 
@@ -45,6 +46,11 @@ const ALL: &[Subject] = &[
         name: "round",
         what: "a collection round against prometheus-node-exporter and collectd",
         run: round::run,
+    },
+    Subject {
+        name: "scrape",
+        what: "/metrics against prometheus-node-exporter",
+        run: scrape::run,
     },
     Subject {
         name: "plugins",

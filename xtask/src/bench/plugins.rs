@@ -6,13 +6,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 use super::agent::Agent;
 use super::cost;
 use super::report::{Budget, alone, compare, quantile};
+use crate::stopwatch::Stopwatch;
 use crate::workspace;
 
 /// For how long idle plugins are watched.
@@ -87,8 +88,9 @@ fn directory() -> Result<PathBuf> {
 }
 
 fn agent(directory: &std::path::Path, stock: bool) -> Result<Agent> {
+    let directory = directory.display();
     Agent::start(&format!(
-        "[plugin]\ndirectories = [{directory:?}]\nstock = {stock}\n"
+        "[plugin]\ndirectories = [\"{directory}\"]\nstock = {stock}\n"
     ))
 }
 
@@ -175,7 +177,7 @@ fn saves() -> Result<Vec<Duration>> {
         let version = version.to_string();
         let source =
             format!("metrics.set('bench.saved', '{version}') while true do time.sleep(60) end");
-        let saved = Instant::now();
+        let saved = Stopwatch::start();
         fs::write(&path, source)?;
         until(|| {
             agent
@@ -188,7 +190,7 @@ fn saves() -> Result<Vec<Duration>> {
 }
 
 fn until(mut done: impl FnMut() -> bool) -> Result<()> {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     while !done() {
         if begun.elapsed() > PATIENCE {
             bail!("what was waited for has not come");

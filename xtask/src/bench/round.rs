@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::process::Child;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::agent::Agent;
 use super::cost;
@@ -84,26 +85,33 @@ fn moonward() -> Result<Cost> {
     })
 }
 
-/// Scrapes once a second, as Prometheus would at that interval.
-fn node_exporter() -> Result<Cost> {
+/// Starts Debian's node_exporter, which answers when this is over.
+pub(super) fn start_node_exporter(address: SocketAddr) -> Result<Child> {
     apt::provide(&[Need {
         program: "prometheus-node-exporter",
         package: "prometheus-node-exporter",
     }])?;
-    let address = free_port()?;
     let mut child = Program::bound_to_us("prometheus-node-exporter")
         .arg(format!("--web.listen-address={address}"))
         .without_input()
         .without_output()
         .errors_to(fs::File::create("/dev/null")?)
         .spawn()?;
-    let result = (|| {
-        let mut tries = 0;
-        while scrape(address).is_err() {
-            tries += 1;
-            ensure!(tries < 100, "it does not answer");
-            std::thread::sleep(Duration::from_millis(100));
+    for _ in 0..100 {
+        if scrape(address).is_ok() {
+            return Ok(child);
         }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    super::end(&mut child);
+    bail!("node_exporter does not answer at {address}")
+}
+
+/// Scrapes once a second, as Prometheus would at that interval.
+fn node_exporter() -> Result<Cost> {
+    let address = free_port()?;
+    let mut child = start_node_exporter(address)?;
+    let result = (|| {
         let family = cost::family(child.id())?;
         let used = cost::cpu(&family);
         let mut values = 0;
@@ -124,7 +132,7 @@ fn node_exporter() -> Result<Cost> {
 }
 
 /// Number of values in one scrape.
-fn scrape(address: SocketAddr) -> Result<u64> {
+pub(super) fn scrape(address: SocketAddr) -> Result<u64> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
     let mut text = String::new();
@@ -215,6 +223,6 @@ fn listed(socket: &str) -> Result<f64> {
         .with_context(|| format!("collectd says {text:?}"))
 }
 
-fn free_port() -> Result<SocketAddr> {
+pub(super) fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -44,6 +44,11 @@ const FETCH_ZABBIX_GET: &str = "chroot \"$1\" sh -ec 'cd /tmp; apt-get -q downlo
     dpkg -x zabbix-server-pgsql*.deb zabbix; mv zabbix/usr/bin/zabbix_get /usr/local/bin; \
     rm -r zabbix zabbix-server-pgsql*.deb'";
 
+/// The same for Prometheus, whose package would start a server.
+const FETCH_PROMETHEUS: &str = "chroot \"$1\" sh -ec 'cd /tmp; apt-get -q download prometheus; \
+    dpkg -x prometheus*.deb prometheus; mv prometheus/usr/bin/prometheus prometheus/usr/bin/promtool \
+    /usr/local/bin; rm -r prometheus prometheus*.deb'";
+
 /// Units that would only take time, or the port that Moonward is asked on.
 const MASKED: [&str; 9] = [
     "zabbix-agent.service",
@@ -123,6 +128,7 @@ fn recipe() -> u64 {
         SUITE,
         PACKAGES,
         FETCH_ZABBIX_GET,
+        FETCH_PROMETHEUS,
         MASKED,
         SERVE_UNIT,
         FSTAB,
@@ -156,6 +162,7 @@ fn build(directory: &Path, image: &Image) -> Result<()> {
         .args(["--quiet", "--variant=minbase", "--format=directory"])
         .arg(format!("--include={PACKAGES}"))
         .arg(format!("--customize-hook={FETCH_ZABBIX_GET}"))
+        .arg(format!("--customize-hook={FETCH_PROMETHEUS}"))
         .arg(SUITE)
         .arg(&tree)
         .run()

@@ -5,15 +5,19 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod database;
 pub(super) mod every;
 mod fields;
 mod hysteresis;
 pub(super) mod metrics;
 mod module;
+mod mysql;
 mod plugin;
+mod postgres;
 mod probe;
 mod procfs;
 mod rate;
+mod sqlite;
 mod store;
 mod threshold;
 mod time;
@@ -38,10 +42,13 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("hysteresis", &[], hysteresis::open),
     ("metrics", &["metric"], metrics::open),
+    ("mysql", &[], mysql::open),
     ("plugin", &[], plugin::open),
+    ("postgres", &[], postgres::open),
     ("probe", &[], probe::open),
     ("procfs", &[], procfs::open),
     ("rate", &[], rate::open),
+    ("sqlite", &[], sqlite::open),
     ("store", &[], store::open),
     ("threshold", &[], threshold::open),
     ("time", &[], time::open),

@@ -44,21 +44,6 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Continues a table that is there, such as `string`.
-    pub(crate) fn extend(
-        lua: &'a Lua,
-        context: &'a Arc<Context>,
-        wrappers: &'a Wrappers,
-        table: Table,
-    ) -> Self {
-        Self {
-            lua,
-            context,
-            wrappers,
-            table,
-        }
-    }
-
     /// The state that it is for.
     pub(crate) fn lua(&self) -> &'a Lua {
         self.lua
@@ -72,6 +57,16 @@ impl<'a> Module<'a> {
     /// An empty module of the same state: a class, or a module in this one.
     pub(crate) fn another(&self) -> mlua::Result<Self> {
         Self::new(self.lua, self.context, self.wrappers)
+    }
+
+    /// A module of the same state that adds to a table that is there, such as `string`.
+    pub(crate) fn on(&self, table: Table) -> Self {
+        Self {
+            lua: self.lua,
+            context: self.context,
+            wrappers: self.wrappers,
+            table,
+        }
     }
 
     /// A function that answers at once. It may block on a file: others get another thread.

@@ -15,6 +15,7 @@ mod exposure;
 mod install_and_start;
 mod machine;
 mod probes_attached;
+mod prometheus;
 mod sandbox_truth;
 mod series;
 mod stock_plugins;
@@ -52,6 +53,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &counters_survive::SCENARIO,
     &zabbix_get::SCENARIO,
     &zabbix_user_parameters::SCENARIO,
+    &prometheus::SCENARIO,
     &stock_plugins::SCENARIO,
     &degrade_missing_btf::SCENARIO,
     &degrade_missing_capability::SCENARIO,

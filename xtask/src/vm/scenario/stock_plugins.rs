@@ -96,7 +96,7 @@ fn start_databases(guest: &mut Guest) -> Result<()> {
         "systemd-run --quiet --collect --unit=workshop-pgbouncer -p User=postgres \
          pgbouncer /etc/workshop-pgbouncer.ini",
     )?;
-    guest.until(60, &format!("{} -c 'select 1'", THROUGH_PGBOUNCER))
+    guest.until(60, &format!("{THROUGH_PGBOUNCER} -c 'select 1'"))
 }
 
 const THROUGH_PGBOUNCER: &str = "psql -qtA -h 127.0.0.1 -p 6432 -U postgres postgres";
@@ -104,7 +104,7 @@ const THROUGH_PGBOUNCER: &str = "psql -qtA -h 127.0.0.1 -p 6432 -U postgres post
 fn try_all(guest: &mut Guest) -> Result<()> {
     let mut configuration = String::new();
     for plugin in HASTY {
-        configuration.push_str(&format!("[plugin.{plugin}.options]\ninterval = 3\n"));
+        configuration.extend(["[plugin.", plugin, ".options]\ninterval = 3\n"]);
     }
     guest.push(CONFIGURATION, 0o644, configuration.as_bytes())?;
     guest.must("systemctl start moonward-runner.socket; systemctl restart moonward.service")?;
@@ -155,9 +155,8 @@ fn read_all(guest: &mut Guest, keys: &[String]) -> Result<BTreeMap<String, Strin
         script.push_str(THROUGH_PGBOUNCER);
         script.push_str(" -c 'select count(*) from work'; } >/dev/null\n");
         for key in keys.iter().filter(|key| !values.contains_key(*key)) {
-            script.push_str(&format!(
-                "printf '%s\\t%s\\n' '{key}' \"$(zabbix_get -s 127.0.0.1 -p {PORT} -t 20 -k '{key}' 2>&1 | head -1)\"\n"
-            ));
+            let ask = format!("zabbix_get -s 127.0.0.1 -p {PORT} -t 20 -k '{key}' 2>&1 | head -1");
+            script.extend(["printf '%s\\t%s\\n' '", key, "' \"$(", &ask, ")\"\n"]);
         }
         guest.push("/tmp/stock.sh", 0o755, script.as_bytes())?;
         last = guest.must("sh /tmp/stock.sh")?;
@@ -199,12 +198,12 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
         .must("ls /var/lib/postgresql/15/main/pg_wal | grep -c '^[0-9A-F]*$'")?
         .parse()?;
     ensure!(
-        number("postgres.wal.count")? == files,
+        (number("postgres.wal.count")? - files).abs() < 1.5,
         "there are {files} files of the log"
     );
     let processors: f64 = guest.must("nproc")?.parse()?;
     ensure!(
-        number("system.cpu.count")? == processors,
+        (number("system.cpu.count")? - processors).abs() < 0.5,
         "nproc says {processors}"
     );
     let total: f64 = [
@@ -227,7 +226,10 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
             .get(discovery)
             .with_context(|| format!("no {discovery}"))?;
         let document: serde_json::Value = serde_json::from_str(text)?;
-        let entries = document["data"].as_array().map_or(0, Vec::len);
+        let entries = document
+            .get("data")
+            .and_then(serde_json::Value::as_array)
+            .map_or(0, Vec::len);
         ensure!(entries > 0, "{discovery} is {text}");
     }
     ensure!(

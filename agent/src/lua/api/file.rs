@@ -1,0 +1,53 @@
+//! Files as scripts name them.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use mlua::LuaString;
+use rustix::fs::OFlags;
+
+use crate::lua::context::Context;
+
+/// The place of a file. What is below `/proc` and `/sys` is where the host's kernel files are,
+/// which tests record.
+pub(super) fn place(context: &Context, path: &LuaString) -> PathBuf {
+    let bytes = path.as_bytes();
+    let path = Path::new(OsStr::from_bytes(&bytes));
+    let root = &context.services.root;
+    let is_kernel = || path.starts_with("/proc") || path.starts_with("/sys");
+    match path.to_str() {
+        Some(text) if !root.is_machine() && is_kernel() => root.path(text),
+        _ => path.to_owned(),
+    }
+}
+
+/// Opens a file to read it. A pipe that nobody writes to is empty, not waited for.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Reads a file of at most `most` bytes; none when it is longer.
+pub(super) fn read(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
+    let mut content = Vec::new();
+    // Files below /proc/sys give only what fits into the first read.
+    content.reserve(4096);
+    open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut content)?;
+    Ok((content.len() <= most).then_some(content))
+}
+
+/// An error of the system in Go's words, which are C's without the capital and the number.
+pub(super) fn go_error(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(characters).collect()
+}
