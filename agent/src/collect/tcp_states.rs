@@ -19,7 +19,7 @@ use super::{ReadError, Root};
 
 /// The states by their number, under the kernel's names (`net/tcp_states.h`). A socket in
 /// `TCP_NEW_SYN_RECV`, number 12, is one in `syn_recv`.
-pub(crate) const STATES: [&str; 11] = [
+pub const STATES: [&str; 11] = [
     "established",
     "syn_sent",
     "syn_recv",
@@ -39,9 +39,11 @@ const NEW_SYN_RECEIVED: u8 = 12;
 /// How many sockets are in which state, in the order of [`STATES`], and how many in a state that is
 /// not among them or could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) states: [u64; STATES.len()],
-    pub(crate) lost: u64,
+pub struct Counts {
+    /// By state.
+    pub states: [u64; STATES.len()],
+    /// What is in another state or could not be read.
+    pub lost: u64,
 }
 
 impl Counts {
@@ -61,9 +63,11 @@ impl Counts {
     }
 }
 
-/// Counts the sockets of IPv4 and IPv6. The error is that of `/proc/net/tcp`, which is the last that
-/// is tried.
-pub(crate) fn count(root: &Root) -> Result<Counts, ReadError> {
+/// Counts the sockets of IPv4 and IPv6.
+///
+/// # Errors
+/// When `/proc/net/tcp`, which is the last that is tried, cannot be read.
+pub fn count(root: &Root) -> Result<Counts, ReadError> {
     if root.is_machine()
         && let Ok(counts) = ask_kernel()
     {
@@ -79,7 +83,7 @@ pub(crate) fn count(root: &Root) -> Result<Counts, ReadError> {
 }
 
 /// Reads `0: 0100007F:0016 00000000:0000 0A …`, below one line of headings.
-fn read_table(text: &str, counts: &mut Counts) {
+pub fn read_table(text: &str, counts: &mut Counts) {
     for line in text.lines().skip(1) {
         let state = line.split_ascii_whitespace().nth(3);
         match state.and_then(|word| u8::from_str_radix(word, 16).ok()) {
@@ -160,8 +164,12 @@ fn request(family: u8) -> [u8; REQUEST_BYTES as usize] {
     request
 }
 
-/// Counts the sockets in one part of an answer; true when it is the last.
-fn read_answer(mut answer: &[u8], counts: &mut Counts) -> io::Result<bool> {
+/// Counts the sockets in one part of an answer of the kernel's; true when it is the last.
+///
+/// # Errors
+/// What the kernel says instead of an answer, or `InvalidData` when a message is longer than the
+/// answer or shorter than its header.
+pub fn read_answer(mut answer: &[u8], counts: &mut Counts) -> io::Result<bool> {
     while let Some((length, kind)) = header(answer) {
         let Some(message) = answer.get(..length).filter(|_| length >= HEADER_BYTES) else {
             return Err(io::ErrorKind::InvalidData.into());
