@@ -6,12 +6,12 @@
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::apt;
-use crate::process::{Program, is_installed};
+use crate::process::{Program, is_installed, is_root};
 
 /// Makes the tests of databases fail, and not pass unseen, where a server is missing.
 pub(crate) const REQUIRED: (&str, &str) = ("MOONWARD_REQUIRE_SERVERS", "1");
@@ -62,7 +62,7 @@ pub(crate) fn provide() -> Result<()> {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|server| server.package).collect();
-    let quiet = NoServices::declare()?;
+    let quiet = NoServices::declare(Path::new(POLICY))?;
     let installed = apt::install(&packages);
     drop(quiet);
     installed?;
@@ -94,39 +94,67 @@ fn has_postgresql() -> bool {
 
 /// While this lives no package starts a service.
 struct NoServices {
-    ours: bool,
+    /// The policy, where it is ours.
+    policy: Option<PathBuf>,
 }
 
 impl NoServices {
-    fn declare() -> Result<Self> {
-        if !Path::new("/usr/sbin").is_dir() || !crate::process::is_root() {
-            return Ok(Self { ours: false });
+    fn declare(policy: &Path) -> Result<Self> {
+        if !is_root() {
+            // Nothing will be installed either.
+            return Ok(Self { policy: None });
         }
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o755)
-            .open(POLICY);
+            .open(policy);
         match file {
             Ok(mut file) => {
-                let declared = Self { ours: true };
+                let declared = Self {
+                    policy: Some(policy.to_owned()),
+                };
                 file.write_all(REFUSAL)
-                    .with_context(|| format!("cannot write {POLICY}"))?;
+                    .with_context(|| format!("cannot write {}", policy.display()))?;
                 Ok(declared)
             }
             // Somebody's own policy; containers have one.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { ours: false }),
-            Err(error) => Err(error).with_context(|| format!("cannot make {POLICY}")),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { policy: None }),
+            Err(error) => Err(error).with_context(|| format!("cannot make {}", policy.display())),
         }
     }
 }
 
 impl Drop for NoServices {
     fn drop(&mut self) {
-        if self.ours
-            && let Err(error) = fs::remove_file(POLICY)
+        if let Some(policy) = &self.policy
+            && let Err(error) = fs::remove_file(policy)
         {
-            println!("remove {POLICY}, or no service starts any more: {error}");
+            let policy = policy.display();
+            println!("remove {policy}, or no service starts any more: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_taken_away_again_unless_it_was_there_before() {
+        if !is_root() {
+            return;
+        }
+        let directory = std::env::temp_dir().join(format!("xtask-{}", std::process::id()));
+        fs::create_dir(&directory).expect("a directory");
+        let policy = directory.join("policy-rc.d");
+        let declared = NoServices::declare(&policy).expect("a policy");
+        assert_eq!(fs::read(&policy).expect("it is there"), REFUSAL);
+        let second = NoServices::declare(&policy).expect("one more");
+        drop(second);
+        assert!(policy.exists());
+        drop(declared);
+        assert!(!policy.exists());
+        fs::remove_dir(&directory).expect("it is empty");
     }
 }

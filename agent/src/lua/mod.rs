@@ -18,6 +18,7 @@ mod debug;
 mod documentation;
 mod drive;
 mod fault;
+mod files;
 pub mod go;
 mod host;
 mod library;

@@ -14,6 +14,9 @@ use tokio::sync::oneshot;
 /// How long a turn waits for a thread before another one is started.
 const RELIEF: Duration = Duration::from_millis(10);
 
+/// When no thread can be had for a turn, it asks less and less often, at last once in that time.
+const RELIEF_MAX: Duration = Duration::from_millis(640);
+
 /// The most threads: so many scripts can hang in the operating system at once.
 const THREADS_MAX: usize = 32;
 
@@ -98,18 +101,20 @@ impl Pool {
                 drop(result.send(turn()));
             }
         }));
+        let mut patience = RELIEF;
         loop {
             let relief = async {
                 if begun.load(Ordering::Relaxed) {
                     std::future::pending().await
                 } else {
-                    tokio::time::sleep(RELIEF).await;
+                    tokio::time::sleep(patience).await;
                 }
             };
             tokio::select! {
                 biased;
                 result = &mut answer => return result.map_err(|_| Lost("it panicked")),
                 () = relief => {
+                    patience = (patience * 2).min(RELIEF_MAX);
                     if !begun.load(Ordering::Relaxed) && !self.shared.relieve() {
                         return Err(Lost("no thread could be started for it"));
                     }

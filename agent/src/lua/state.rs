@@ -14,6 +14,7 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib};
 
 use super::api::{self, Wrappers};
 use super::context::Context;
+use super::files::{self, Access};
 use super::wait::{Reply, Wait};
 use super::{Fault, ScriptError, debug};
 
@@ -72,6 +73,15 @@ impl State {
             .set_name("=prelude.lua")
             .call(host)?;
         lua.globals().set("debug", debug::library(&lua)?)?;
+        if context.services.is_service {
+            let check = lua.create_function(|_, (path, writes): (mlua::LuaString, bool)| {
+                let access = if writes { Access::Write } else { Access::Read };
+                Ok(files::check(&path.as_bytes(), access).err())
+            })?;
+            lua.load(include_str!("files.lua"))
+                .set_name("=files.lua")
+                .call::<()>(check)?;
+        }
         let wrappers = Wrappers {
             plain: shell.get("plain")?,
             waiting: shell.get("waiting")?,

@@ -24,8 +24,8 @@ pub(crate) const LIMITS: Limits = Limits {
 pub(crate) struct Stage {
     pub(crate) runtime: RuntimeThread,
     pub(crate) store: Store,
-    pub(crate) host: Host,
     pub(crate) board: StatusBoard,
+    pub(crate) host: Host,
     pub(crate) directory: TempDir,
     pub(crate) limits: Limits,
 }
@@ -64,8 +64,8 @@ impl Stage {
         Self {
             runtime,
             store,
-            host,
             board,
+            host,
             directory,
             limits: LIMITS,
         }

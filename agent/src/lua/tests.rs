@@ -322,3 +322,58 @@ fn instructions_are_limited() {
     assert_eq!(error.fault, Fault::Instructions(100_000));
     stage.pass("for i = 1, 10 do for j = 1, 9000 do end time.sleep(0) end");
 }
+
+#[test]
+fn a_plugin_cannot_reach_into_the_process_through_files() {
+    Stage::new().pass(
+        "for _, path in ipairs({'/proc/self/mem', '/proc/thread-self/mem', '/proc/self/fd/1'}) do
+           for _, mode in ipairs({'r', 'r+', 'w', 'a', 'rb'}) do
+             local file, message, code = io.open(path, mode)
+             assert(not file and message:find('part of the service') and code == 13, path .. mode)
+           end
+           assert(not pcall(io.lines, path) and not pcall(io.input, path))
+           assert(not pcall(io.output, path))
+           assert(not os.remove(path) and not os.rename(path, '/tmp/x'))
+         end
+         local file, message = io.open('/etc/moonward-test', 'w')
+         assert(not file and message:find('writes below /tmp'), message)
+         assert(not os.remove('/etc/hostname') and not os.rename('/etc/hostname', '/tmp/x'))
+         assert(not io.stdout:close() or true)
+         io.stdout:write('')",
+    );
+}
+
+#[test]
+fn files_are_used_as_the_manual_says() {
+    let stage = Stage::new();
+    let path = stage.directory.path().join("file").display().to_string();
+    stage.pass(format!(
+        "local path = '{path}'
+         local file = assert(io.open(path, 'w'))
+         file:write('one\\ntwo\\n') file:close()
+         local lines = {{}}
+         for line in io.lines(path) do lines[#lines + 1] = line end
+         assert(#lines == 2 and lines[2] == 'two')
+         io.input(path) assert(io.read() == 'one') io.input():close() io.input(io.stdin)
+         assert(os.rename(path, path .. '2') and os.remove(path .. '2'))
+         local file, message = io.open(path)
+         assert(not file and message:find('No such file'), message)
+         assert(not pcall(io.lines, path))"
+    ));
+}
+
+#[test]
+fn a_plugin_cannot_take_all_descriptors() {
+    Stage::new().pass(
+        "local kept = {}
+         for i = 1, 100 do
+           local file, message, code = io.open('/proc/stat')
+           if i > 64 then assert(not file and code == 24, message) else kept[i] = assert(file) end
+         end
+         kept[1]:close()
+         assert(io.open('/proc/stat'))
+         kept = nil
+         -- What was dropped is collected and makes room.
+         for i = 1, 200 do assert(io.open('/proc/stat')) end",
+    );
+}

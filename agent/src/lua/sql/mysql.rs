@@ -3,7 +3,6 @@
 //! Without parameters everything comes as text; with parameters in the binary form of prepared
 //! statements. Both give the same cells.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use sqlx::{
 
 use super::database::Driver;
 use super::gather::Gather;
+use super::moment::{Parts, moment};
 use super::options::{Kind, Options, SslMode};
 use super::{Cell, Column, SqlError};
 
@@ -192,9 +192,12 @@ fn cell(name: &str, value: MySqlValueRef<'_>, form: Form) -> Result<Cell, BoxDyn
         "DOUBLE" if binary => Cell::Float(<f64 as Decode<'_, MySql>>::decode(value)?),
         "FLOAT" | "DOUBLE" => Cell::float(raw(value)?),
         "DATE" | "DATETIME" | "TIMESTAMP" | "TIME" if binary => {
-            let time = name == "TIME";
-            let bytes = raw(value)?;
-            Cell::Text(moment(bytes, time, name == "DATE").ok_or("a date of a wrong length")?)
+            let parts = match name {
+                "DATE" => Parts::Date,
+                "TIME" => Parts::Time,
+                _ => Parts::Both,
+            };
+            Cell::Text(moment(raw(value)?, parts).ok_or("a date or time of a wrong length")?)
         }
         "BIT" | "GEOMETRY" => Cell::Bytes(raw(value)?.to_vec()),
         kind if kind.ends_with("BLOB") || kind.ends_with("BINARY") => {
@@ -202,63 +205,6 @@ fn cell(name: &str, value: MySqlValueRef<'_>, form: Form) -> Result<Cell, BoxDyn
         }
         _ => Cell::text(raw(value)?),
     })
-}
-
-/// A date, a time or both, from the form that prepared statements use: a length, then the parts
-/// that are not zero.
-/// <https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_binary_resultset.html>
-fn moment(bytes: &[u8], time: bool, date_only: bool) -> Option<String> {
-    let (&length, rest) = bytes.split_first()?;
-    let parts = rest.get(..usize::from(length))?;
-    let mut text = String::new();
-    let (hours, minutes, seconds, micros) = if time {
-        let (sign, days, clock) = match parts {
-            [] => (0, 0, &[][..]),
-            [sign, d0, d1, d2, d3, clock @ ..] => {
-                (*sign, u32::from_le_bytes([*d0, *d1, *d2, *d3]), clock)
-            }
-            _ => return None,
-        };
-        if sign != 0 {
-            text.push('-');
-        }
-        let (hours, minutes, seconds, micros) = clock_parts(clock)?;
-        let hours = u64::from(days) * 24 + u64::from(hours);
-        (hours, minutes, seconds, micros)
-    } else {
-        let (year, month, day, clock) = match parts {
-            [] => (0, 0, 0, &[][..]),
-            [y0, y1, month, day, clock @ ..] => {
-                (u16::from_le_bytes([*y0, *y1]), *month, *day, clock)
-            }
-            _ => return None,
-        };
-        write!(text, "{year:04}-{month:02}-{day:02}").ok()?;
-        if date_only {
-            return Some(text);
-        }
-        text.push(' ');
-        let (hours, minutes, seconds, micros) = clock_parts(clock)?;
-        (u64::from(hours), minutes, seconds, micros)
-    };
-    write!(text, "{hours:02}:{minutes:02}:{seconds:02}").ok()?;
-    if micros > 0 {
-        write!(text, ".{micros:06}").ok()?;
-    }
-    Some(text)
-}
-
-/// Hours, minutes, seconds and microseconds.
-fn clock_parts(clock: &[u8]) -> Option<(u8, u8, u8, u32)> {
-    match clock {
-        [] => Some((0, 0, 0, 0)),
-        [hours, minutes, seconds] => Some((*hours, *minutes, *seconds, 0)),
-        [hours, minutes, seconds, m0, m1, m2, m3] => {
-            let micros = u32::from_le_bytes([*m0, *m1, *m2, *m3]);
-            Some((*hours, *minutes, *seconds, micros))
-        }
-        _ => None,
-    }
 }
 
 fn columns(row: &MySqlRow) -> Vec<Column> {
@@ -269,52 +215,4 @@ fn columns(row: &MySqlRow) -> Vec<Column> {
             type_name: column.type_info().name().to_ascii_lowercase(),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_written_as_the_server_would() {
-        let noon = [11, 0xe8, 0x07, 11, 20, 12, 5, 9, 0x40, 0xe2, 0x01, 0];
-        assert_eq!(
-            moment(&noon, false, false).unwrap(),
-            "2024-11-20 12:05:09.123456"
-        );
-        assert_eq!(
-            moment(&[4, 0xe8, 0x07, 2, 29], false, true).unwrap(),
-            "2024-02-29"
-        );
-        assert_eq!(
-            moment(&[4, 0xe8, 0x07, 2, 29], false, false).unwrap(),
-            "2024-02-29 00:00:00"
-        );
-        assert_eq!(
-            moment(&[8, 1, 1, 0, 0, 0, 2, 3, 4], true, false).unwrap(),
-            "-26:03:04"
-        );
-        assert_eq!(moment(&[0], true, false).unwrap(), "00:00:00");
-    }
-
-    #[test]
-    fn a_moment_of_a_wrong_length_is_refused() {
-        for bytes in [
-            &[][..],
-            &[4, 1],
-            &[3, 1, 2, 3],
-            &[6, 0, 0, 0, 0, 0, 0],
-            &[200],
-        ] {
-            assert_eq!(moment(bytes, false, false), None, "{bytes:?}");
-            assert_eq!(moment(bytes, true, false), None, "{bytes:?}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_make_a_moment_panic(bytes: Vec<u8>, time: bool, date_only: bool) {
-            drop(moment(&bytes, time, date_only));
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! Parameters as literals of an `EXECUTE`.
 //!
 //! Each is a quoted text or NULL, without a type, so that the server reads it as whatever the
-//! parameter's place in the statement asks for, as `psql` users are used to.
+//! parameter's place in the statement asks for, as `psql` users are used to. Tests: below, and
+//! `fuzz/fuzz_targets/sql.rs`.
 
 use crate::lua::sql::{Cell, SqlError};
 
@@ -9,7 +10,7 @@ use crate::lua::sql::{Cell, SqlError};
 ///
 /// # Errors
 /// A text with a NUL, which PostgreSQL cannot store.
-pub(super) fn push(out: &mut String, number: usize, parameter: &Cell) -> Result<(), SqlError> {
+pub fn push_literal(out: &mut String, number: usize, parameter: &Cell) -> Result<(), SqlError> {
     match parameter {
         Cell::Null => out.push_str("NULL"),
         Cell::Bool(truth) => quote(out, if *truth { "true" } else { "false" }),
@@ -72,7 +73,7 @@ mod tests {
 
     fn literal(parameter: &Cell) -> String {
         let mut out = String::new();
-        push(&mut out, 1, parameter).unwrap();
+        push_literal(&mut out, 1, parameter).unwrap();
         out
     }
 
@@ -96,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused_with_the_number_of_the_parameter() {
-        let error = push(&mut String::new(), 3, &Cell::Text("a\0b".to_owned())).unwrap_err();
+        let error =
+            push_literal(&mut String::new(), 3, &Cell::Text("a\0b".to_owned())).unwrap_err();
         assert!(error.to_string().starts_with("parameter 3: "), "{error}");
     }
 

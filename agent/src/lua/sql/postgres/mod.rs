@@ -11,4 +11,6 @@ mod literal;
 mod session;
 mod text;
 
+pub use literal::push_literal;
 pub(super) use session::Postgres;
+pub use text::cell;

@@ -10,7 +10,7 @@ use sqlx::{
     Row as _, TypeInfo as _, ValueRef as _,
 };
 
-use super::{literal, text};
+use super::{cell, push_literal};
 use crate::lua::sql::database::Driver;
 use crate::lua::sql::gather::Gather;
 use crate::lua::sql::options::{Kind, Options, SslMode};
@@ -174,7 +174,7 @@ impl Driver for Postgres {
             if number > 1 {
                 arguments.push_str(", ");
             }
-            literal::push(&mut arguments, number, parameter)?;
+            push_literal(&mut arguments, number, parameter)?;
         }
         self.prepared(session, sql, &arguments, gather).await
     }
@@ -204,7 +204,7 @@ fn cells(row: &PgRow) -> Result<Vec<Cell>, sqlx::Error> {
             }
             let oid = value.type_info().oid().map_or(0, |oid| oid.0);
             let bytes = value.as_bytes().map_err(sqlx::Error::Decode)?;
-            Ok(text::cell(oid, bytes))
+            Ok(cell(oid, bytes))
         })
         .collect()
 }

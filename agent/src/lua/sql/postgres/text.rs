@@ -1,4 +1,4 @@
-//! Cells from the server's own text form.
+//! Cells from the server's own text form. Pure. Tests: below, and `fuzz/fuzz_targets/sql.rs`.
 
 use crate::lua::sql::Cell;
 
@@ -16,7 +16,7 @@ mod oid {
 
 /// A cell of a column of type `oid`. Everything without a type of its own here is the text that
 /// the server prints: `numeric` in full, dates and times in ISO form, JSON, arrays.
-pub(super) fn cell(oid: u32, bytes: &[u8]) -> Cell {
+pub fn cell(oid: u32, bytes: &[u8]) -> Cell {
     match oid {
         oid::BOOL if bytes == b"t" => Cell::Bool(true),
         oid::BOOL if bytes == b"f" => Cell::Bool(false),
