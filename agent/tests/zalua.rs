@@ -327,6 +327,11 @@ fn zalua_23_paths_come_from_the_environment() {
     let place = Place::new();
     let log = place.path("elsewhere.log");
     let init = place.path("elsewhere.lua");
+    std::fs::write(
+        &init,
+        "log.info(debug.getinfo(1).source) while true do time.sleep(60) end",
+    )
+    .unwrap();
     let mut daemon = place
         .agent()
         .args(["run", "--zalua"])
@@ -338,6 +343,9 @@ fn zalua_23_paths_come_from_the_environment() {
     wait_until("the daemon answers", || {
         std::os::unix::net::UnixStream::connect(&socket).is_ok()
     });
+    wait_until("the first script runs", || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.contains(&init.display().to_string()))
+    });
     assert_eq!(place.zalua(&["kill"]).status, Some(10));
     assert_eq!(daemon.wait().unwrap().code(), Some(100));
     let written = std::fs::read_to_string(&log).unwrap();
@@ -347,6 +355,59 @@ fn zalua_23_paths_come_from_the_environment() {
     assert_eq!(empty, daemon::Paths::read(|_| None));
     assert_eq!(empty.init.to_str(), Some("/etc/zalua/init.lua"));
     assert_eq!(empty.log.to_str(), Some("/var/log/zabbix/zalua.log"));
+}
+
+#[test]
+fn zalua_62_the_daemon_ends_with_its_first_script() {
+    for (source, status) in [
+        ("metrics.set('x', 1)", 0),
+        ("\nerror('boom')", 20),
+        ("local x = = 1", 20),
+    ] {
+        let place = Place::new();
+        let init = place.path("init.lua");
+        std::fs::write(&init, source).unwrap();
+        let mut daemon = place.agent();
+        daemon.args(["run", "--zalua"]).env("INIT_FILE", &init);
+        let code = daemon.spawn().unwrap().wait().unwrap().code();
+        let log = std::fs::read_to_string(place.path("zalua.log")).unwrap();
+        assert_eq!(code, Some(status), "{source}: {log}");
+        let told = log.contains(&format!("[FATAL] Settings file: {}:", init.display()));
+        assert_eq!(told, status == 20, "{log}");
+    }
+}
+
+#[test]
+fn zalua_62_the_first_script_of_a_package_runs_as_it_is() {
+    let place = Place::new();
+    let init = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/zalua/init.lua");
+    std::fs::create_dir(place.path("plugins")).unwrap();
+    std::fs::copy(init, place.path("init.lua")).unwrap();
+    let plugin = place.path("plugins/x_plugin.lua");
+    std::fs::write(
+        &plugin,
+        "metrics.set('x', 1) while true do time.sleep(60) end",
+    )
+    .unwrap();
+    let mut daemon = place.agent();
+    daemon
+        .args(["run", "--zalua"])
+        .env("INIT_FILE", place.path("init.lua"));
+    let mut daemon = daemon.spawn().unwrap();
+    let socket = place.path("zalua.sock");
+    wait_until("the daemon answers", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+    wait_until("its plugin has run", || {
+        place.zalua(&["get", "x"]).out == "1.00\n"
+    });
+    let line = format!("{}\t\ttrue\t\t<no error>", plugin.display());
+    wait_until("it is listed", || {
+        place.zalua(&["plugins"]).out.contains(&line)
+    });
+    assert_eq!(place.zalua(&["get", "zalua.error.count"]).out, "0.000000\n");
+    assert_eq!(place.zalua(&["kill"]).status, Some(10));
+    assert_eq!(daemon.wait().unwrap().code(), Some(100));
 }
 
 #[test]

@@ -1,13 +1,19 @@
 -- Disks by the place where they are mounted, under ZaLua's keys.
 --
 -- Every disk that is mounted counts, whatever its driver: sd, NVMe, virtio, Xen, MMC, md and the
--- device mapper, partitions among them. An md device gets its utilization and await from its
--- members, weighted by their size: ZaLua did so for raid0 and raid1 and gave zero for the others.
+-- device mapper, partitions among them; loop devices, RAM disks, CD and floppy drives do not. ZaLua
+-- knew sd, md and dm alone, and broke where an md device had a member of another kind. A device that
+-- is mounted in several places counts at the first; of several that are mounted in one place, the last
+-- counts, which is the one to be seen. Names are compared whole: ZaLua's pattern took any character
+-- for the `-` in `/dev/mapper/vg0-lv_root`.
+--
+-- An md device gets its utilization and await from its members, weighted by their size: ZaLua did so
+-- for raid0 and raid1, and gave a utilization of zero and no await for every other level.
 local gauge_class = require("prometheus_gauge")
 local function gauge(name, labels)
   return gauge_class:new({
     help = "system disk " .. name, namespace = "system", subsystem = "disk", name = name,
-    labels = labels,
+    labels = labels, ttl = 300,
   })
 end
 local utilization = gauge("utilization", {"mountpoint"})
@@ -16,21 +22,27 @@ local bytes = gauge("bytes", {"mountpoint", "type"})
 local ops = gauge("ops", {"mountpoint", "type"})
 
 local SECTOR = 512
+local no_disks = {"^loop%d", "^ram%d", "^zram%d", "^sr%d", "^fd%d"}
 -- By device: the numbers of the last pass, and the await that came of them.
 local last, awaits = {}, {}
 
--- The mount points by the device that /proc/mounts names; of several the first.
-local function mountpoints()
-  local places = {}
-  for _, mount in ipairs(assert(procfs.mounts())) do
-    places[mount.device] = places[mount.device] or mount.raw_mountpoint
+local function is_disk(device)
+  for _, pattern in ipairs(no_disks) do
+    if device:find(pattern) then return false end
   end
-  return places
+  return true
 end
 
-local function mountpoint(places, device, block)
-  return places["/dev/" .. device]
-    or block.dm_name and places["/dev/mapper/" .. block.dm_name]
+-- By the device that the mount table names, the place where it is mounted.
+local function mountpoints()
+  local mounts = assert(procfs.mounts())
+  local top, places = {}, {}
+  for _, mount in ipairs(mounts) do top[mount.raw_mountpoint] = mount.device end
+  for _, mount in ipairs(mounts) do
+    local device, place = mount.device, mount.raw_mountpoint
+    if top[place] == device then places[device] = places[device] or place end
+  end
+  return places
 end
 
 -- Milliseconds that an operation took since the pass before, on average.
@@ -44,7 +56,7 @@ local function await_of(disk)
   return time / count
 end
 
--- The sum of `value(member)` over the members of an md device, weighted by size; nothing when no
+-- The sum of `value(name)` over the members of an md device, weighted by size; nothing when no
 -- member has one.
 local function weighted(members, value)
   local sum, sizes, any = 0, 0, false
@@ -65,47 +77,52 @@ local function members_of(block)
   return members
 end
 
-local function set(key, place, value)
-  metrics.set_counter_speed("system.disk." .. key .. "[" .. place .. "]", value)
+local function set_speed(name, place, count, gauge_of, labels)
+  local key = "system.disk." .. name .. "[" .. place .. "]"
+  metrics.set_counter_speed(key, count)
+  if gauge_of then gauge_of:set_from_metrics(key, labels) end
+end
+
+local function set(disk, place, busy, wait)
+  set_speed("utilization", place, busy / 10, utilization, {mountpoint = place})
+  if wait then
+    metrics.set("system.disk.await[" .. place .. "]", wait)
+    await:set(wait, {mountpoint = place})
+  end
+  local read = {mountpoint = place, type = "read"}
+  local write = {mountpoint = place, type = "write"}
+  set_speed("read_bytes_in_sec", place, disk.sectors_read * SECTOR, bytes, read)
+  set_speed("write_bytes_in_sec", place, disk.sectors_written * SECTOR, bytes, write)
+  set_speed("read_ops_in_sec", place, disk.reads, ops, read)
+  set_speed("write_ops_in_sec", place, disk.writes, ops, write)
+  set_speed("all_ops_in_sec", place, disk.reads + disk.writes)
 end
 
 plugin.every(plugin.options.interval or 60, function()
-  local places, disks, discovered = mountpoints(), {}, {}
+  local places, disks, waits, discovered = mountpoints(), {}, {}, {}
   local list = assert(procfs.diskstats())
   for _, disk in ipairs(list) do
-    awaits[disk.device] = await_of(disk)
+    waits[disk.device] = await_of(disk)
     disks[disk.device] = disk
   end
   for _, disk in ipairs(list) do
-    local block = procfs.block(disk.device) or {}
-    local place = mountpoint(places, disk.device, block)
-    if place then
-      local busy, wait = disk.io_ms, awaits[disk.device]
-      if block.md_level then
-        local members = members_of(block)
+    local device = disk.device
+    local block = is_disk(device) and procfs.block(device) or {}
+    local place = places["/dev/" .. device]
+      or block.dm_name and places["/dev/mapper/" .. block.dm_name]
+    if place and is_disk(device) then
+      local busy, wait = disk.io_ms, waits[device]
+      -- A partition of an array has no members of its own.
+      local array = block.partition and procfs.block(block.disk) or block
+      if array.md_level then
+        local members = members_of(array)
         busy = weighted(members, function(name) return disks[name] and disks[name].io_ms end) or 0
-        wait = weighted(members, function(name) return awaits[name] end)
+        wait = weighted(members, function(name) return waits[name] end)
       end
-      set("utilization", place, busy / 10)
-      utilization:set_from_metrics("system.disk.utilization[" .. place .. "]", {mountpoint = place})
-      if wait then
-        metrics.set("system.disk.await[" .. place .. "]", wait)
-        await:set(wait, {mountpoint = place})
-      end
-      set("read_bytes_in_sec", place, disk.sectors_read * SECTOR)
-      set("write_bytes_in_sec", place, disk.sectors_written * SECTOR)
-      set("read_ops_in_sec", place, disk.reads)
-      set("write_ops_in_sec", place, disk.writes)
-      set("all_ops_in_sec", place, disk.reads + disk.writes)
-      for _, direction in ipairs({"read", "write"}) do
-        local labels = {mountpoint = place, type = direction}
-        local key = "system.disk." .. direction
-        bytes:set_from_metrics(key .. "_bytes_in_sec[" .. place .. "]", labels)
-        ops:set_from_metrics(key .. "_ops_in_sec[" .. place .. "]", labels)
-      end
+      set(disk, place, busy, wait)
       discovered[#discovered + 1] = {["{#MOUNTPOINT}"] = place}
     end
   end
-  last = disks
+  last, awaits = disks, waits
   metrics.set("system.disk.discovery", json.encode({data = discovered}))
 end)

@@ -1,7 +1,8 @@
 -- Whether the clock is synchronised, under ZaLua's key: `ntpstat` is asked, by way of the runner.
 --
--- Where there is no `ntpstat`, or the runner is not there to start it, the key says that it is not
--- found; ZaLua took a missing program for a clock that is not synchronised.
+-- `ok`, or what `ntpstat` says. Where there is no `ntpstat`, or no runner to start it, the key says that
+-- it is not found; ZaLua took a missing program for a clock that is not synchronised. ZaLua then gave
+-- up; here it is tried again.
 local NOT_FOUND = 127
 
 plugin.every(plugin.options.interval or 60, function()

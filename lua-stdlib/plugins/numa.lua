@@ -2,19 +2,23 @@
 -- node has none of them.
 local kinds = {"numa_hit", "numa_miss", "numa_foreign", "interleave_hit", "local_node", "other_node"}
 
+local function nodes()
+  local list = procfs.numastat() or {}
+  return #list > 1 and list
+end
+if not nodes() then return end
+
 plugin.every(plugin.options.interval or 60, function()
-  local nodes = procfs.numastat() or {}
-  if #nodes < 2 then return end
   local total, discovered = {}, {}
   local function set(node, counts)
     for _, kind in ipairs(kinds) do
-      metrics.set_counter_speed("system.numa." .. kind .. "[" .. node .. "]", counts[kind] or 0)
+      if counts[kind] then metrics.set_counter_speed("system.numa." .. kind .. "[" .. node .. "]", counts[kind]) end
     end
     discovered[#discovered + 1] = {["{#NUMA_NODE}"] = tostring(node)}
   end
-  for _, node in ipairs(nodes) do
-    set(node.node, node)
-    for _, kind in ipairs(kinds) do total[kind] = (total[kind] or 0) + (node[kind] or 0) end
+  for _, counts in ipairs(nodes() or {}) do
+    set(counts.node, counts)
+    for _, kind in ipairs(kinds) do total[kind] = (total[kind] or 0) + (counts[kind] or 0) end
   end
   set("total", total)
   metrics.set("system.numa.discovery", json.encode({data = discovered}))

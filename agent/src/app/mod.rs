@@ -12,6 +12,7 @@ pub mod privileges;
 mod probing;
 mod reload;
 pub mod run;
+mod scripts;
 mod service;
 mod signals;
 mod state;
@@ -21,3 +22,4 @@ pub mod watchdog;
 mod zalua_storage;
 
 pub use run::{RunOptions, run};
+pub use scripts::first_script;

@@ -70,6 +70,11 @@ fn take_over(service: &mut Service, new: Config) -> Vec<String> {
             .send_replace(plan::snapshots(&config.store));
         service.state.show(&config.store);
     }
+    if changes.touches("plugin")
+        && let Some(scripts) = &service.scripts
+    {
+        scripts.follow(&service.config);
+    }
     if changes.touches("collect") {
         replan(service, &old.collect);
     }

@@ -40,6 +40,8 @@ pub struct RunOptions {
     pub config: Option<PathBuf>,
     /// The socket of ZaLua's clients, when one of them starts the service.
     pub zalua_socket: Option<PathBuf>,
+    /// ZaLua's first script, when one of its clients starts the service and there is one.
+    pub zalua_init: Option<PathBuf>,
 }
 
 /// What the steps before the runtime have made.
@@ -68,8 +70,14 @@ impl RunOptions {
         let mut config = Config::load(&paths, environment)?;
         if self.zalua_socket.is_some() {
             config.zalua.socket.clone_from(&self.zalua_socket);
+            config.zalua.init.clone_from(&self.zalua_init);
         }
         Ok(config)
+    }
+
+    /// Whether a client of ZaLua's starts the service, and its first script stands for all plugins.
+    pub(super) fn is_zaluas(&self) -> bool {
+        self.zalua_socket.is_some() && self.zalua_init.is_some()
     }
 }
 

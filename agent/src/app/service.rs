@@ -11,6 +11,7 @@ use super::listeners::SocketFile;
 use super::notify::Notifier;
 use super::probing::SharedProbes;
 use super::run::{Prepared, RunOptions};
+use super::scripts::{self, Scripts};
 use super::signals::{Signals, Wish};
 use super::state::State;
 use super::supervisor::Supervisor;
@@ -65,6 +66,8 @@ pub(super) struct Service {
     pub(super) zabbix_looks: watch::Sender<Duration>,
     pub(super) state: State,
     pub(super) zalua_storage: Option<ZaluaStorage>,
+    /// The plugins; `None` when there is no thread for them.
+    pub(super) scripts: Option<Scripts>,
     signals: Signals,
     supervisor: Supervisor,
     /// The files of the sockets that were bound here; they go at the end.
@@ -138,6 +141,7 @@ impl Service {
             zabbix_looks: watch::Sender::new(plan::zabbix_looks(&config.collect)),
             state,
             zalua_storage,
+            scripts: None,
             signals,
             supervisor: Supervisor::default(),
             options,
@@ -154,7 +158,14 @@ impl Service {
             socket_files: control_file.into_iter().chain(zalua_file).collect(),
         };
         service.start_schedule();
-        let runtime = tasks::spawn(&mut service, control, zalua, orders);
+        let runtime = tasks::spawn(&mut service, control, zalua, orders.clone());
+        service.scripts = Scripts::start(
+            &service.config,
+            service.options.is_zaluas(),
+            &service.store,
+            &service.board,
+        );
+        scripts::end_with_first_script(&mut service, &orders);
         service.watch_over(runtime);
         service.wait_for_first_round().await;
         if let Some(items) = &service.zabbix.items {
@@ -260,12 +271,15 @@ impl Service {
         exit::OK
     }
 
-    /// Stops collecting, closes the doors, writes the snapshot.
+    /// Stops collecting and the plugins, closes the doors, writes the snapshot.
     pub(super) async fn end(mut self) -> Log {
         if let Some(schedule) = self.schedule.take()
             && let Err(error) = schedule.stop(COLLECTOR_GRACE)
         {
             tracing::warn!(error = %chain(&error), "collection did not end cleanly");
+        }
+        if let Some(scripts) = self.scripts.take() {
+            scripts.end().await;
         }
         // While the sockets are still held: a file at the same path cannot be taken for theirs.
         self.socket_files.clear();

@@ -359,6 +359,9 @@ pub(super) fn watchdog(service: &Service, runtime: Heartbeat) -> Option<Watchdog
             .iter()
             .map(|heart| supervised(heart.clone(), SILENCE)),
     );
+    if let Some(scripts) = &service.scripts {
+        tasks.push(supervised(scripts.heart.clone(), SILENCE));
+    }
     if !service.http.doors.is_empty() {
         tasks.push(supervised(service.http.http.heart(), SILENCE));
     }

@@ -8,7 +8,8 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::lua::{Ending, Fault, Host, HostOptions, Limits, Script, script_name};
+use crate::config::{Options, PluginConfig};
+use crate::lua::{Ending, Fault, Host, HostOptions, Library, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
@@ -43,7 +44,7 @@ pub fn run(parser: &mut Parser) -> Result<u8, Stopped> {
         // Not being able to only leaves the standard error where it was.
         rustix::stdio::dup2_stderr(io::stdout()).ok();
     }
-    let (status, message) = execute(Path::new(file));
+    let (status, message) = execute(Path::new(file), given.zalua);
     if let Some(message) = message {
         if given.zalua {
             let message = format!("execute {file}: {}", message.short);
@@ -64,8 +65,9 @@ struct Message {
     further: String,
 }
 
-/// Runs the file; gives the exit status and what is to be said.
-fn execute(file: &Path) -> (u8, Option<Message>) {
+/// Runs the file; gives the exit status and what is to be said. `has_log`: whether what it logs goes
+/// to ZaLua's log, not to the standard error.
+fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
     let said = |status, short: String, further| (status, Some(Message { short, further }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -77,11 +79,19 @@ fn execute(file: &Path) -> (u8, Option<Message>) {
             return said(exit::SOFTWARE, short, String::new());
         }
     };
+    let plugins = PluginConfig::default();
     let store = Store::new(Clock::System, StoreLimits::default());
-    let host = Host::new(HostOptions::new(store, runtime.handle().clone()));
+    let host = Host::new(HostOptions {
+        library: Library::at(&plugins.library),
+        modules: plugins.modules,
+        log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
+        ..HostOptions::new(store, runtime.handle().clone())
+    });
     let run = host.start(Script {
         name: script_name(file),
         path: file.to_owned(),
+        code: None,
+        options: Options::default(),
         limits: Limits::BY_HAND,
         deadline: Duration::MAX,
     });

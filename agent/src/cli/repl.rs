@@ -17,7 +17,10 @@ use tokio::runtime::Runtime;
 use super::ask::{Reach, reply};
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
-use crate::lua::{Fault, Host, HostOptions, Interrupt, Limits, Publish, Session, SessionError};
+use crate::config::PluginConfig;
+use crate::lua::{
+    Fault, Host, HostOptions, Interrupt, Library, Limits, Publish, Session, SessionError,
+};
 use crate::model::{Clock, Value};
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
@@ -82,7 +85,10 @@ impl Prompt {
             .build()
             .map_err(|error| failed(&format!("the runtime cannot be started: {error}")))?;
         let store = Store::new(Clock::System, LIMITS);
+        let plugins = PluginConfig::default();
         let host = Host::new(HostOptions {
+            library: Library::at(&plugins.library),
+            modules: plugins.modules,
             publish: Some(publisher(&reach)),
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         });

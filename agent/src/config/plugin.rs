@@ -29,7 +29,7 @@ pub struct PluginConfig {
     /// The longest such pause. 1 s to 1 day, at least `restart_delay`; default 5 minutes.
     pub restart_delay_max: Duration,
     /// The plugins that have a table of their own, with everything filled in.
-    pub(super) named: BTreeMap<String, PluginSettings>,
+    pub(crate) named: BTreeMap<String, PluginSettings>,
 }
 
 /// What holds for one plugin.

@@ -1,22 +1,30 @@
 //! What the library works with: the services that all scripts share, and what is one script's own.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use mlua::{Lua, MultiValue};
 use tokio::runtime::Handle;
 
 use super::api::Failure;
+use super::api::http::Clients;
 use super::budget::Budget;
+use super::children::Children;
+use super::host::Script;
+use super::library::Library;
 use super::log_file::LogFile;
+use super::pool::Pool;
 use super::quota::Quota;
+use super::register::Register;
 use super::speed::Speeds;
+use super::tally::Tally;
 use super::wait::{Wait, answer};
 use crate::collect::Root;
 use crate::collect::filesystem::Filesystem;
 use crate::collect::filesystem::asking::Outcome;
 use crate::collect::mountinfo::Mount;
+use crate::config::{Options, PluginConfig};
 use crate::model::{Series, Unit, Value};
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
@@ -55,9 +63,19 @@ pub(crate) struct Services {
     /// Who else is to hear of every value that is put.
     pub(crate) publish: Option<Publish>,
     /// Where `require` looks, in order: directories.
-    pub(crate) modules: Vec<PathBuf>,
+    pub(crate) modules: RwLock<Vec<PathBuf>>,
+    /// The shipped Lua.
+    pub(crate) library: Library,
+    /// The pages of all plugins.
+    pub(super) register: Register,
+    /// What the configuration says of plugins; none outside the service.
+    pub(super) plugins: RwLock<Option<Arc<PluginConfig>>>,
+    /// The threads of turns.
+    pub(super) pool: Pool,
     /// The file for `log.info` and `log.error`, where there is one.
     pub(crate) log: Option<LogFile>,
+    /// The clients of `http`.
+    pub(crate) http: Clients,
 }
 
 impl Services {
@@ -89,6 +107,14 @@ pub(crate) struct Context {
     pub(crate) source: String,
     /// The account of its turn.
     pub(crate) budget: Arc<Budget>,
+    /// What it has done so far.
+    pub(crate) tally: Arc<Tally>,
+    /// What one run of a function of `plugin.every` may take, waiting included.
+    pub(crate) deadline: Duration,
+    /// What it finds as `plugin.options`.
+    pub(crate) options: Options,
+    /// The plugins that it runs.
+    pub(super) children: Children,
     /// Files and connections of its objects.
     pub(crate) handles: Arc<Quota>,
     /// Memory of its compiled expressions, in bytes.
@@ -108,12 +134,16 @@ impl std::fmt::Debug for Pending {
 }
 
 impl Context {
-    pub(super) fn new(services: Arc<Services>, name: &str, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(services: Arc<Services>, script: &Script, budget: Arc<Budget>) -> Self {
         Self {
+            tally: Arc::new(Tally::new(services.store.clock().clone())),
             services,
-            name: name.to_owned(),
-            source: format!("plugin:{name}"),
+            name: script.name.clone(),
+            source: format!("plugin:{}", script.name),
             budget,
+            deadline: script.deadline,
+            options: script.options.clone(),
+            children: Children::default(),
             handles: Quota::new(HANDLES_MAX),
             expressions: Quota::new(EXPRESSIONS_MAX),
             values: Quota::new(VALUES_MAX),

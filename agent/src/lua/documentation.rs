@@ -25,7 +25,8 @@ fn folder(name: &str) -> PathBuf {
 fn functions() -> BTreeSet<String> {
     let stage = Stage::new();
     let budget = Arc::new(Budget::new(stage.store.clock().clone(), LIMITS));
-    let context = Context::new(stage.host.services(), "documentation", budget);
+    let script = stage.script("documentation.lua");
+    let context = Context::new(stage.host.services(), &script, budget);
     let state = State::new(Arc::new(context), "documentation.lua").unwrap();
     let mut all = BTreeSet::new();
     let mut add = |prefix: &str, table: &Table| {

@@ -35,16 +35,17 @@ pub(super) trait Observer: Send + Sync {
     fn turn_begins(&self);
     /// A turn has ended; the memory of the state then, in bytes.
     fn turn_ends(&self, memory: usize);
-    /// The script, or one run of a function of `plugin.every`, ran to its end.
+    /// The script itself has come to its end.
+    fn main_ended(&self);
+    /// One run of a function of `plugin.every` has come to its end.
     fn ran(&self, took: Duration);
 }
 
 impl Driver {
     /// Runs the script, and then what it wants to have run every so often.
     pub(super) async fn run(&mut self, main: Function) -> Result<(), ScriptError> {
-        let begun = Instant::now();
         self.call(main, MultiValue::new()).await?;
-        self.observer.ran(begun.elapsed());
+        self.observer.main_ended();
         self.run_entries().await
     }
 

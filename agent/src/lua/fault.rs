@@ -67,6 +67,14 @@ impl std::fmt::Display for ScriptError {
 }
 
 impl ScriptError {
+    /// The message and, on lines of its own, the calls that led there.
+    pub fn with_traceback(&self) -> String {
+        match &self.traceback {
+            Some(traceback) => format!("{self}{TRACEBACK}{traceback}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Sorts what the engine says. `short` is the engine's name for the script in messages, which
     /// it cuts at 60 bytes; `memory` is the limit that was in force.
     pub(super) fn new(script: &str, short: &str, memory: usize, error: &mlua::Error) -> Self {

@@ -3,22 +3,26 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use super::api::http::Clients;
 use super::budget::Budget;
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
 use super::log_file::LogFile;
 use super::pool::Pool;
+use super::register::Register;
 use super::source::read;
 use super::speed::Speeds;
 use super::state::State;
-use super::{Fault, Limits, ScriptError};
+use super::tally::Tally;
+use super::{Fault, Library, Limits, ScriptError};
 use crate::collect::Root;
+use crate::config::Options;
 use crate::model::{Clock, Moment};
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
@@ -30,7 +34,8 @@ pub struct HostOptions {
     pub store: Store,
     /// The kernel's files.
     pub root: Root,
-    /// How every part of the agent is doing; an empty one where there is no agent.
+    /// How every part of the agent is doing, and where plugins have their pages; an empty one where
+    /// there is no agent.
     pub board: StatusBoard,
     /// The runtime that waits for what scripts wait for.
     pub runtime: Handle,
@@ -38,15 +43,18 @@ pub struct HostOptions {
     pub is_service: bool,
     /// Who else is to hear of every value that a script puts.
     pub publish: Option<Publish>,
-    /// Where `require` looks, in order: directories.
+    /// Where `require` looks, in order: directories. After them it looks in the library.
     pub modules: Vec<PathBuf>,
+    /// The shipped Lua.
+    pub library: Library,
     /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
     /// standard error where this is not the service.
     pub log: Option<PathBuf>,
 }
 
 impl HostOptions {
-    /// A host for what a person runs: the machine's files, no modules, no log of its own.
+    /// A host for what a person runs: the machine's files, the Lua that is built in, no modules and
+    /// no log of its own.
     pub fn new(store: Store, runtime: Handle) -> Self {
         Self {
             store,
@@ -56,6 +64,7 @@ impl HostOptions {
             is_service: false,
             publish: None,
             modules: Vec::new(),
+            library: Library::default(),
             log: None,
         }
     }
@@ -68,6 +77,10 @@ pub struct Script {
     pub name: String,
     /// The file.
     pub path: PathBuf,
+    /// What is in it; none when the file is to be read.
+    pub code: Option<Arc<[u8]>>,
+    /// What it finds as `plugin.options`.
+    pub options: Options,
     /// What it may use.
     pub limits: Limits,
     /// What one run of a function of `plugin.every` may take, waiting included.
@@ -87,7 +100,6 @@ pub enum Ending {
 #[derive(Clone, Debug)]
 pub struct Host {
     services: Arc<Services>,
-    pool: Pool,
 }
 
 /// A script that runs or ran. Clones share it.
@@ -102,12 +114,15 @@ pub struct Run {
 /// How a script fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunStatus {
-    /// How many runs ended well: the script itself, and each run of a function of `plugin.every`.
+    /// How many runs ended well: each run of a function of `plugin.every`, the script itself, and
+    /// what a script that goes on for ever does between two pauses.
     pub runs: u64,
     /// How many turns there were.
     pub turns: u64,
     /// How long the last run took, waiting included.
     pub last_run: Duration,
+    /// How many samples it has put.
+    pub samples: u64,
     /// For how long turns have run, all together.
     pub ran: Duration,
     /// For how long the turn that runs now has run.
@@ -121,9 +136,8 @@ struct Shared {
     script: Script,
     budget: Arc<Budget>,
     clock: Clock,
-    runs: AtomicU64,
+    tally: Arc<Tally>,
     turns: AtomicU64,
-    last_run: AtomicU64,
     ran: AtomicU64,
     /// When the turn that runs now began, or zero.
     turn: AtomicU64,
@@ -134,6 +148,10 @@ impl Host {
     /// A host without scripts.
     pub fn new(options: HostOptions) -> Self {
         let services = Services {
+            register: Register::new(options.board.clone(), options.store.clone()),
+            pool: Pool::new(),
+            plugins: RwLock::default(),
+            library: options.library,
             store: options.store,
             root: options.root,
             board: options.board,
@@ -142,52 +160,66 @@ impl Host {
             runtime: options.runtime,
             is_service: options.is_service,
             publish: options.publish,
-            modules: options.modules,
+            modules: RwLock::new(options.modules),
             log: options.log.map(LogFile::new),
+            http: Clients::default(),
         };
         Self {
             services: Arc::new(services),
-            pool: Pool::new(),
         }
+    }
+
+    /// The host that has these services.
+    pub(super) fn of(services: Arc<Services>) -> Self {
+        Self { services }
     }
 
     /// What is shared by everything that runs here.
     pub(super) fn parts(&self) -> (Arc<Services>, Pool) {
-        (Arc::clone(&self.services), self.pool.clone())
+        (Arc::clone(&self.services), self.services.pool.clone())
     }
 
-    #[cfg(test)]
     pub(super) fn services(&self) -> Arc<Services> {
         Arc::clone(&self.services)
     }
 
     /// Starts a script. The file is read when its first turn comes.
     pub fn start(&self, script: Script) -> Run {
+        self.start_after(script, None)
+    }
+
+    /// Starts a script when another run has ended.
+    pub(super) fn start_after(&self, script: Script, before: Option<Run>) -> Run {
         let (stop, stopped) = watch::channel(false);
         let (end, ending) = watch::channel(None);
         let clock = self.services.store.clock().clone();
         let budget = Arc::new(Budget::new(clock.clone(), script.limits));
+        let context = Context::new(Arc::clone(&self.services), &script, budget);
         let shared = Arc::new(Shared {
             script,
-            budget: Arc::clone(&budget),
+            budget: Arc::clone(&context.budget),
             clock,
-            runs: AtomicU64::default(),
+            tally: Arc::clone(&context.tally),
             turns: AtomicU64::default(),
-            last_run: AtomicU64::default(),
             ran: AtomicU64::default(),
             turn: AtomicU64::default(),
             memory: AtomicUsize::default(),
         });
-        let context = Context::new(Arc::clone(&self.services), &shared.script.name, budget);
-        let pool = self.pool.clone();
+        let context = Arc::new(context);
+        let pool = self.services.pool.clone();
         let observer = Arc::clone(&shared);
         let hurry = Arc::new(Notify::new());
         let wake = Arc::clone(&hurry);
         self.services.runtime.spawn(async move {
-            let ending = match run(pool, Arc::new(context), observer, stopped, wake).await {
+            if let Some(before) = before {
+                before.ended().await;
+            }
+            let children = Arc::clone(&context);
+            let ending = match run(pool, context, observer, stopped, wake).await {
                 Ok(()) => Ending::Returned,
                 Err(error) => Ending::Failed(error),
             };
+            children.children.end().await;
             // Nobody may want to know.
             end.send_replace(Some(ending));
         });
@@ -211,11 +243,22 @@ async fn run(
         shared.script.path.clone(),
         shared.script.path.display().to_string(),
     );
+    let code = shared.script.code.clone();
+    if shared.budget.is_stopped() {
+        return Err(ScriptError::of(&name, Fault::Stopped));
+    }
+    shared.tally.begins();
     let made = pool.run({
         let name = name.clone();
         move || {
-            let source = read(&path)
-                .map_err(|error| ScriptError::of(&name, Fault::Unreadable(with_causes(&error))))?;
+            let source = match code {
+                Some(code) => code,
+                None => read(&path)
+                    .map_err(|error| {
+                        ScriptError::of(&name, Fault::Unreadable(with_causes(&error)))
+                    })?
+                    .into(),
+            };
             let state = State::new(context, &name)
                 .map_err(|error| ScriptError::of(&name, Fault::Host(with_causes(&error))))?;
             let main = state.compile(&source)?;
@@ -235,6 +278,10 @@ async fn run(
     };
     let result = driver.run(main).await;
     drop(driver);
+    if Arc::strong_count(&state) > 1 {
+        // A turn that hangs was left behind with it: nobody can touch it before that ends.
+        return result;
+    }
     // A state of many megabytes takes its time to close, and a printing script wants its output
     // out before anybody hears that it ended.
     let closed = pool.run(move || state.flush());
@@ -264,6 +311,16 @@ impl Run {
         self.stop.send_replace(true);
     }
 
+    /// Whether both are the same run.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Whether it was told to end, and may have.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.budget.is_stopped()
+    }
+
     /// Has the function of `plugin.every` that is due next run now.
     pub fn hurry(&self) {
         self.hurry.notify_one();
@@ -291,9 +348,10 @@ impl Run {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let turn = count(&shared.turn);
         RunStatus {
-            runs: count(&shared.runs),
+            runs: shared.tally.runs(),
             turns: count(&shared.turns),
-            last_run: Duration::from_nanos(count(&shared.last_run)),
+            last_run: shared.tally.last_run(),
+            samples: shared.tally.samples(),
             ran: Duration::from_nanos(count(&shared.ran)),
             in_turn: (turn != 0).then(|| shared.clock.now().since(Moment(turn))),
             memory: shared.memory.load(Ordering::Relaxed),
@@ -317,13 +375,16 @@ impl Observer for Shared {
         self.memory.store(memory, Ordering::Relaxed);
     }
 
+    fn main_ended(&self) {
+        self.tally.main_ended();
+    }
+
     fn ran(&self, took: Duration) {
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        self.last_run.store(nanoseconds(took), Ordering::Relaxed);
+        self.tally.ran(took);
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

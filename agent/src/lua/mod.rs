@@ -12,6 +12,7 @@
 
 mod api;
 mod budget;
+mod children;
 mod context;
 mod debug;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod log_file;
 pub mod pattern;
 mod pool;
 mod quota;
+mod register;
 mod runtime;
 mod session;
 mod show;
@@ -33,6 +35,8 @@ mod source;
 mod speed;
 pub mod sql;
 mod state;
+mod supervisor;
+mod tally;
 mod wait;
 
 pub use budget::Limits;
@@ -43,7 +47,10 @@ pub use library::Library;
 pub use runtime::RuntimeThread;
 pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;
+pub use supervisor::{Init, Plan, Supervisor};
 
+#[cfg(test)]
+mod stock_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

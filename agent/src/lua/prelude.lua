@@ -1,9 +1,9 @@
 -- Runs once in every new state, before anything else. Takes away what would let a script escape its
 -- limits or break the process, makes waiting possible everywhere, and returns what the host needs of
 -- the engine. Is given a table of the host's: `is_over` says whether the turn is over, `block` waits
--- where nothing can pause, `service` whether this is the service and not a script run by hand.
+-- where nothing can pause, `built_in` gives name and text of a shipped module, `service` whether this is the service and not a script run by hand.
 local host = ...
-local is_over, block = host.is_over, host.block
+local is_over, block, built_in = host.is_over, host.block, host.built_in
 local error, type, select, setmetatable = error, type, select, setmetatable
 
 -- A compiled loop never reaches an instruction hook, so it could not be stopped.
@@ -50,13 +50,21 @@ function require(name)
   if module == loading then error("loop or previous error loading module '" .. name .. "'", 2) end
   if module then return module end
   local main = preload[name]
+  local path, tried, text, message
   if not main then
-    local path, tried = searchpath(name, package.path)
+    path, tried = searchpath(name, package.path)
+    if not path then
+      -- What is built in comes last, so that every file can take its place.
+      path, text = built_in(name)
+    end
     if not path then
       error("module '" .. name .. "' not found:\n\tno field package.preload['" .. name .. "']" .. tried, 2)
     end
-    local message
-    main, message = loadfile(path, "t")
+    if text then
+      main, message = load(text, "@" .. path, "t")
+    else
+      main, message = loadfile(path, "t")
+    end
     if not main then
       error("error loading module '" .. name .. "' from file '" .. path .. "':\n\t" .. message, 2)
     end

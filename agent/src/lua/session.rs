@@ -1,5 +1,6 @@
 //! A state that a person talks to, one piece of Lua after the other.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use super::context::Context;
 use super::drive::{Driver, Observer};
 use super::show::show;
 use super::state::State;
-use super::{Fault, Host, Limits, ScriptError};
+use super::{Fault, Host, Limits, Script, ScriptError};
+use crate::config::Options;
 
 /// What messages call what is typed.
 const NAME: &str = "stdin";
@@ -60,6 +62,7 @@ struct Unobserved;
 impl Observer for Unobserved {
     fn turn_begins(&self) {}
     fn turn_ends(&self, _: usize) {}
+    fn main_ended(&self) {}
     fn ran(&self, _: Duration) {}
 }
 
@@ -71,7 +74,15 @@ impl Host {
     pub fn session(&self, limits: Limits) -> Result<(Session, Interrupt), ScriptError> {
         let (services, pool) = self.parts();
         let budget = Arc::new(Budget::new(services.store.clock().clone(), limits));
-        let context = Context::new(services, NAME, Arc::clone(&budget));
+        let script = Script {
+            name: NAME.to_owned(),
+            path: PathBuf::from(NAME),
+            code: None,
+            options: Options::default(),
+            limits,
+            deadline: Duration::MAX,
+        };
+        let context = Context::new(services, &script, Arc::clone(&budget));
         let state = State::new(Arc::new(context), NAME)
             .map_err(|error| ScriptError::of(NAME, Fault::Host(error.to_string())))?;
         let state = Arc::new(state);

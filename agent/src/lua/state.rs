@@ -6,7 +6,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::{Thread, ThreadStatus};
@@ -66,6 +66,17 @@ impl State {
         host.set(
             "block",
             lua.create_function(move |lua, ()| blocking.block(lua))?,
+        )?;
+        let library = context.services.library.clone();
+        host.set(
+            "built_in",
+            lua.create_function(move |_, name: String| {
+                let found = library.built_in_module(&name);
+                Ok(match found {
+                    Some(module) => (Some(module.path().display().to_string()), Some(module.text)),
+                    None => (None, None),
+                })
+            })?,
         )?;
         host.set("service", context.services.is_service)?;
         let shell: mlua::Table = lua
@@ -229,7 +240,13 @@ impl State {
 fn set_path(lua: &Lua, context: &Context) -> mlua::Result<()> {
     let services = &context.services;
     let package: mlua::Table = lua.globals().get("package")?;
-    let mut places: Vec<String> = services.modules.iter().map(|path| template(path)).collect();
+    let modules = services
+        .modules
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    let mut places: Vec<String> = modules.iter().map(|path| template(path)).collect();
+    drop(modules);
+    places.extend(services.library.modules().map(|path| template(&path)));
     if !services.is_service {
         places.push(package.get("path")?);
     }

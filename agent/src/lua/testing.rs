@@ -6,9 +6,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError, script_name,
+    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError,
+    script_name,
 };
 use crate::collect::Root;
+use crate::config::Options;
 use crate::model::Clock;
 use crate::store::{Store, StoreLimits};
 use crate::telemetry::StatusBoard;
@@ -80,13 +82,21 @@ impl Stage {
 
     /// Starts a script that is called `name`.
     pub(crate) fn start(&self, name: &str, source: impl AsRef<[u8]>) -> Run {
-        let path = self.write(name, source);
-        self.host.start(Script {
+        self.write(name, source);
+        self.host.start(self.script(name))
+    }
+
+    /// The script in a file of the directory.
+    pub(crate) fn script(&self, name: &str) -> Script {
+        let path = self.directory.path().join(name);
+        Script {
             name: script_name(&path),
             path,
+            code: None,
+            options: Options::default(),
             limits: self.limits,
             deadline: Duration::from_secs(20),
-        })
+        }
     }
 
     /// Waits for the end of a script.

@@ -198,6 +198,8 @@ fn a_file_is_not_read_without_end() {
         stage.wait(&stage.host.start(super::Script {
             name: "script".into(),
             path: path.to_owned(),
+            code: None,
+            options: crate::config::Options::default(),
             limits: LIMITS,
             deadline: LIMIT,
         }))

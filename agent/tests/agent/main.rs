@@ -8,8 +8,10 @@
     reason = "a test runs the program that it tests and fails by panicking"
 )]
 
+mod attacks;
 mod doors;
 mod http;
 mod place;
+mod plugins;
 mod reload;
 mod start;

@@ -33,8 +33,14 @@ impl Place {
     }
 
     pub(crate) fn configure(&self, extra: &str) {
+        // The stock plugins are for those tests that name them.
+        let plugins = if extra.contains("[plugin]") {
+            ""
+        } else {
+            "[plugin]\nstock = false\ndirectories = []\n"
+        };
         let text = format!(
-            "[control]\nsocket = \"{}\"\n[state]\ndirectory = \"{}\"\n{extra}\n",
+            "[control]\nsocket = \"{}\"\n[state]\ndirectory = \"{}\"\n{extra}\n{plugins}",
             self.path("run/control.sock").display(),
             self.path("state").display(),
         );

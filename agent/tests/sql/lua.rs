@@ -30,6 +30,8 @@ async fn run(source: &str) -> Option<String> {
     let run = host.start(Script {
         name: "script".to_owned(),
         path,
+        code: None,
+        options: moonward::config::Options::default(),
         limits: Limits {
             memory: 64 * 1_048_576,
             instructions: None,

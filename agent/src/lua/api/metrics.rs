@@ -94,6 +94,7 @@ fn put(
     };
     // What a limit refuses is counted by the store, for this plugin.
     let store = &context.services.store;
+    context.tally.sampled();
     store.put_one(&context.source, series, kind, unit, value, Some(ttl));
     Ok(())
 }

@@ -5,24 +5,46 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod crypto;
 mod database;
 pub(super) mod every;
 mod fields;
+mod file;
+mod filepath;
+mod goos;
+mod goruntime;
+pub(super) mod http;
+mod human;
 mod hysteresis;
+mod ioutil;
+mod json;
+mod log;
 pub(super) mod metrics;
 mod module;
 mod mysql;
+mod parser;
 mod plugin;
 mod postgres;
 mod probe;
 mod procfs;
 mod rate;
+mod regexp;
+#[cfg(test)]
+mod servers;
 mod sqlite;
 mod store;
+mod string;
+mod strings;
+mod syscall;
+mod tac;
+mod tcp;
 mod threshold;
 mod time;
+mod tls_util;
 mod units;
 mod window;
+mod xmlpath;
+mod yaml;
 
 use std::sync::Arc;
 
@@ -40,20 +62,38 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("crypto", &[], crypto::open),
+    ("filepath", &[], filepath::open),
+    ("goos", &[], goos::open),
+    ("goruntime", &[], goruntime::open),
+    ("http", &[], http::open),
+    ("human", &[], human::open),
     ("hysteresis", &[], hysteresis::open),
+    ("ioutil", &[], ioutil::open),
+    ("json", &[], json::open),
+    ("log", &[], log::open),
     ("metrics", &["metric"], metrics::open),
     ("mysql", &[], mysql::open),
+    ("parser", &[], parser::open),
     ("plugin", &[], plugin::open),
     ("postgres", &[], postgres::open),
     ("probe", &[], probe::open),
     ("procfs", &[], procfs::open),
     ("rate", &[], rate::open),
+    ("regexp", &[], regexp::open),
     ("sqlite", &[], sqlite::open),
     ("store", &[], store::open),
+    ("strings", &[], strings::open),
+    ("syscall", &[], syscall::open),
+    ("tac", &[], tac::open),
+    ("tcp", &[], tcp::open),
     ("threshold", &[], threshold::open),
     ("time", &[], time::open),
+    ("tls_util", &[], tls_util::open),
     ("units", &[], units::open),
     ("window", &[], window::open),
+    ("xmlpath", &[], xmlpath::open),
+    ("yaml", &[], yaml::open),
 ];
 
 /// Makes every module.
@@ -68,5 +108,11 @@ pub(super) fn open(lua: &Lua, context: &Arc<Context>, wrappers: &Wrappers) -> ml
         }
         globals.raw_set(*name, table)?;
     }
-    Ok(())
+    string::open(&Module::new(lua, context, wrappers)?)
+}
+
+/// What a script is told that holds too many files and connections.
+fn too_many(context: &Context) -> String {
+    let most = context.handles.most();
+    format!("too many open files and connections, a plugin can have {most}")
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::time::{MissedTickBehavior, timeout};
 
 use super::codec::{SOCKET, SOCKET_VARIABLE};
-use crate::model::Wall;
+use crate::model::{Clock, Wall};
 
 /// How often the service looks whether its socket is still its own.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
@@ -84,6 +84,9 @@ impl DaemonError {
 /// The exit status when the socket cannot be listened on.
 pub const NOT_LISTENING: u8 = 5;
 
+/// The exit status when the first script cannot be loaded or has raised an error.
+pub const FIRST_SCRIPT_FAILED: u8 = 20;
+
 /// Leaves the client's session and directory and turns both outputs to the log.
 pub fn detach(paths: &Paths) -> Result<(), DaemonError> {
     // Fails only when the process leads a group already, and then there is nothing to leave.
@@ -98,6 +101,13 @@ pub fn detach(paths: &Paths) -> Result<(), DaemonError> {
 pub fn log_line(now: Wall, level: &str, message: &str) -> String {
     let [year, month, day, hour, minute, second] = now.utc();
     format!("{year:04}/{month:02}/{day:02} {hour:02}:{minute:02}:{second:02} [{level}] {message}\n")
+}
+
+/// A line in ZaLua's own log, in its own form.
+pub fn log(level: &str, message: &str) {
+    let line = log_line(Clock::System.wall(), level, message);
+    // There is no other place to report to.
+    io::stderr().lock().write_all(line.as_bytes()).ok();
 }
 
 /// Returns when the socket is gone or another service answers on it, or when `shutdown` is ready.

@@ -1,0 +1,250 @@
+//! `regexp`: regular expressions as Go's package of that name writes them.
+//!
+//! The engine is Rust's, which like Go's takes time in proportion to the text and never more.
+//! [`translate`] rewrites what the two write differently.
+
+mod translate;
+
+use std::sync::Arc;
+
+use mlua::{IntoLua, Lua, LuaString, Table, Value};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{Arguments, Failure, Module, object};
+use crate::lua::context::Context;
+use crate::lua::quota::Held;
+
+use translate::translate;
+
+/// The class of compiled expressions.
+const EXPRESSION: &str = "regexp.expression";
+
+/// The longest expression, in bytes.
+const EXPRESSION_MAX: usize = 65_536;
+
+/// What a compiled expression may take, in bytes: the smallest that is enough is tried first and
+/// charged to the script.
+const SIZES: [usize; 4] = [16_384, 131_072, 1_048_576, 4_194_304];
+
+/// What the engine keeps for a search beside the expression, in bytes.
+const CACHE: usize = 131_072;
+
+/// How many expressions `regexp.match` keeps compiled for a script.
+const KEPT_MAX: usize = 16;
+
+/// Where a state keeps them: a table from the expression to its object, and how many there are.
+const KEPT: &str = "moonward.regexp.kept";
+const KEPT_COUNT: &str = "moonward.regexp.kept.count";
+
+/// A compiled expression.
+#[derive(Debug)]
+struct Expression {
+    regex: Regex,
+    _held: Held,
+}
+
+pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
+    module.function("match", |lua, context, arguments| {
+        let subject = arguments.bytes(1)?;
+        let expression = match kept(lua, context, &arguments.bytes(2)?)? {
+            Ok(expression) => expression,
+            Err(message) => return Ok((None, Some(message))),
+        };
+        let expression = expression.borrow::<Expression>()?;
+        Ok((Some(expression.regex.is_match(&subject.as_bytes())), None))
+    })?;
+    module.function("compile", |lua, context, arguments| {
+        Ok(match compiled(lua, context, &arguments.bytes(1)?)? {
+            Ok(expression) => (expression.into_lua(lua)?, None),
+            Err(message) => (Value::Nil, Some(message)),
+        })
+    })?;
+    let class = module.another()?;
+    class.function("match", |_, _, arguments| {
+        let Some(expression) = receiver(&arguments) else {
+            return Ok((None, Some(NO_EXPRESSION)));
+        };
+        let subject = arguments.bytes(2)?;
+        Ok((Some(expression.regex.is_match(&subject.as_bytes())), None))
+    })?;
+    class.function("find", |lua, _, arguments| {
+        let Some(expression) = receiver(&arguments) else {
+            return Ok((None, Some(NO_EXPRESSION)));
+        };
+        let subject = arguments.bytes(2)?;
+        let subject = subject.as_bytes();
+        let found = expression.regex.find(&subject);
+        let found = found.map(|found| found.as_bytes()).unwrap_or_default();
+        Ok((Some(lua.create_string(found)?), None))
+    })?;
+    class.alias("find_string", "find")?;
+    class.function("find_all", |lua, context, arguments| {
+        let Some(expression) = receiver(&arguments) else {
+            return Ok((None, Some(NO_EXPRESSION)));
+        };
+        let subject = arguments.bytes(2)?;
+        let most = arguments.optional_number(3)?.unwrap_or(-1.0).trunc();
+        let subject = subject.as_bytes();
+        let found: Table = lua.create_table()?;
+        let mut count = 0.0;
+        for one in expression.regex.find_iter(&subject) {
+            if (most >= 0.0 && count >= most) || context.budget.is_spent() {
+                break;
+            }
+            found.raw_push(lua.create_string(one.as_bytes())?)?;
+            count += 1.0;
+        }
+        Ok((Some(found), None))
+    })?;
+    class.alias("find_all_string", "find_all")?;
+    class.class(EXPRESSION)
+}
+
+/// What ZaLua answered when a method was called on something else.
+const NO_EXPRESSION: &str = "regexp is nil";
+
+fn receiver(arguments: &Arguments) -> Option<mlua::UserDataRef<Expression>> {
+    arguments.object::<Expression>(1, EXPRESSION).ok()
+}
+
+type Compiled = Result<mlua::AnyUserData, String>;
+
+/// An expression that was compiled before, or is now and then kept.
+fn kept(lua: &Lua, context: &Arc<Context>, text: &LuaString) -> Result<Compiled, Failure> {
+    let mut count: usize = lua
+        .named_registry_value::<Option<_>>(KEPT_COUNT)?
+        .unwrap_or_default();
+    let mut table = lua.named_registry_value::<Option<Table>>(KEPT)?;
+    if let Some(found) = table
+        .as_ref()
+        .map(|table| table.raw_get(text))
+        .transpose()?
+        && let Some(found) = found
+    {
+        return Ok(Ok(found));
+    }
+    let compiled = compiled(lua, context, text)?;
+    if let Ok(expression) = &compiled {
+        if count >= KEPT_MAX {
+            table = None;
+        }
+        let table = match table {
+            Some(table) => table,
+            None => {
+                count = 0;
+                let table = lua.create_table()?;
+                lua.set_named_registry_value(KEPT, &table)?;
+                table
+            }
+        };
+        table.raw_set(text, expression)?;
+        lua.set_named_registry_value(KEPT_COUNT, count + 1)?;
+    }
+    Ok(compiled)
+}
+
+fn compiled(lua: &Lua, context: &Arc<Context>, text: &LuaString) -> Result<Compiled, Failure> {
+    let bytes = text.as_bytes();
+    if bytes.len() > EXPRESSION_MAX {
+        return Ok(Err(format!(
+            "error parsing regexp: the expression is longer than {EXPRESSION_MAX} bytes"
+        )));
+    }
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Ok(Err("error parsing regexp: invalid UTF-8".to_owned()));
+    };
+    let translated = match translate(text) {
+        Ok(translated) => translated,
+        Err(message) => return Ok(Err(format!("error parsing regexp: {message}"))),
+    };
+    for size in SIZES {
+        let Some(held) = context.expressions.take(lua, size + CACHE)? else {
+            return Ok(Err(format!(
+                "error parsing regexp: the plugin's expressions would take more than {} MiB",
+                context.expressions.most() / 1_048_576
+            )));
+        };
+        let regex = RegexBuilder::new(&translated)
+            .size_limit(size)
+            .dfa_size_limit(CACHE)
+            .octal(true)
+            .build();
+        match regex {
+            Ok(regex) => {
+                let content = Expression { regex, _held: held };
+                return Ok(Ok(object(lua, EXPRESSION, content)?));
+            }
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(error) => return Ok(Err(format!("error parsing regexp: {}", reason(&error)))),
+        }
+    }
+    Ok(Err(
+        "error parsing regexp: expression is too large".to_owned()
+    ))
+}
+
+/// The last line of the engine's message, which comes with a drawing of the place.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default();
+    line.trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lua::testing::Stage;
+
+    #[test]
+    fn zalua_52_the_subject_comes_first_and_no_match_is_no_nil() {
+        Stage::new().pass(
+            r#"assert(regexp.match("disk sda1", "sd[a-z]\\d") == true)
+            assert(regexp.match("sd[a-z]", "disk sda1") == false)
+            local answer, message = regexp.match("x", "(")
+            assert(answer == nil and message:find("^error parsing regexp: "), message)
+            local expression = assert(regexp.compile("a+(b)?"))
+            assert(expression:match("xab") == true and expression:match("x") == false)
+            assert(expression:find("xaab aab") == "aab" and expression:find_string("x") == "")
+            local all = expression:find_all("ab aab a")
+            assert(table.concat(all, ",") == "ab,aab,a")
+            assert(table.concat(expression:find_all_string("ab aab a", 2), ",") == "ab,aab")
+            assert(#expression:find_all("ab aab a", 0) == 0 and #expression:find_all("x") == 0)
+            assert(#expression:find_all("ab aab a", -1) == 3)
+            local expression, message = regexp.compile("[a")
+            assert(expression == nil and message:find("unclosed"), message)
+            local compiled = regexp.compile("a")
+            local answer, message = compiled.find(io.stdout, "a")
+            assert(answer == nil and message == "regexp is nil")
+            local ok, message = pcall(regexp.match, 1, "a")
+            assert(message:find("bad argument #1 to match %(string expected, got number%)"), message)"#,
+        );
+    }
+
+    #[test]
+    fn expressions_are_go_s() {
+        Stage::new().pass(
+            r#"-- Classes are ASCII, braces and brackets stand for themselves where they can.
+            assert(not regexp.match("\195\164", "^\\w+$") and regexp.match("\195\164", "^.$"))
+            assert(regexp.match('{"a":1}', '^{"a":\\d}$'))
+            assert(regexp.match("a]b", "a]b") and regexp.match("[", "[[]") and regexp.match("&", "^[a&&b]$"))
+            assert(regexp.match("a.b", "^\\Qa.b\\E$") and not regexp.match("axb", "^\\Qa.b\\E$"))
+            assert(regexp.match("\255x", "x") and regexp.match("A\n", "(?im)^a$"))
+            assert(#regexp.compile("a*"):find_all("baab") == 3)"#,
+        );
+    }
+
+    #[test]
+    fn expressions_are_bounded() {
+        Stage::new().pass(
+            r#"local answer, message = regexp.match("x", "((a{1000}){1000})")
+            assert(answer == nil and message:find("too large"), message)
+            -- A plugin that compiles again and again is no leak; one that keeps all has a limit.
+            for i = 1, 2000 do assert(regexp.compile("\\d{3}x" .. i)) end
+            for i = 1, 100 do assert(regexp.match("y" .. i, "^y" .. i .. "$")) end
+            local all, message = {}
+            repeat all[#all + 1], message = regexp.compile("x") until message
+            assert(#all > 100 and message:find("more than 32 MiB"), message)
+            all = nil
+            assert(regexp.match(("a"):rep(30) , "(a*)*b") == false)"#,
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! `tcp`: connections.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::{IntoLua, Lua, Value};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::{Arguments, Failure, Module, file, object, too_many};
+use crate::lua::quota::Held;
+use crate::lua::wait::{Wait, wait};
+
+/// The class of connections.
+const CONNECTION: &str = "tcp.connection";
+
+/// How long a connection, a write and, unless the script says, a read may take.
+const TIME: Duration = Duration::from_secs(5);
+
+/// The longest that a script may wait for a read, in seconds.
+const READ_SECONDS_MAX: f64 = 3600.0;
+
+/// How much a read gives at most: by default, and when the script says.
+const READ: f64 = 65_536.0;
+const READ_MAX: f64 = 1_048_576.0;
+
+/// A connection, or one that was closed.
+#[derive(Debug)]
+struct Connection {
+    address: String,
+    stream: Arc<Mutex<Option<Open>>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    stream: TcpStream,
+    _held: Held,
+}
+
+/// Text for a connection that was closed.
+const CLOSED: &str = "use of closed network connection";
+
+/// Runs `work` for at most `time`, and gives errors in Go's words.
+async fn limited<T>(
+    time: Duration,
+    work: impl Future<Output = io::Result<T>>,
+) -> Result<T, String> {
+    match timeout(time, work).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(file::go_error(&error)),
+        Err(_) => Err("i/o timeout".to_owned()),
+    }
+}
+
+pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
+    module.waiting("open", |lua, context, arguments| {
+        let address = arguments.text(1)?;
+        let held = context.handles.take(lua, 1)?;
+        let refused = too_many(context);
+        let target = address.clone();
+        let connect = async move {
+            let Some(held) = held else {
+                return Err(refused);
+            };
+            let stream = limited(TIME, TcpStream::connect(target)).await?;
+            Ok(Open {
+                stream,
+                _held: held,
+            })
+        };
+        Ok(wait(connect, move |lua, outcome| match outcome {
+            Ok(open) => {
+                let stream = Arc::new(Mutex::new(Some(open)));
+                let connection = object(lua, CONNECTION, Connection { address, stream })?;
+                Ok((connection.into_lua(lua)?, None))
+            }
+            Err(error) => Ok((Value::Nil, Some(format!("dial tcp {address}: {error}")))),
+        }))
+    })?;
+    let class = module.another()?;
+    class.waiting("write", |_, _, arguments| {
+        let connection = arguments.object::<Connection>(1, CONNECTION)?;
+        let content = arguments.bytes(2)?.as_bytes().to_vec();
+        let (address, stream) = (connection.address.clone(), Arc::clone(&connection.stream));
+        let write = async move {
+            let mut open = stream.lock().await;
+            let Some(open) = open.as_mut() else {
+                return Err(CLOSED.to_owned());
+            };
+            limited(TIME, open.stream.write_all(&content)).await
+        };
+        Ok(wait(write, move |_, outcome| {
+            let error = outcome.err();
+            Ok::<_, Failure>(error.map(|error| format!("write to `{address}`: {error}")))
+        }))
+    })?;
+    class.waiting("read", read)?;
+    class.waiting("close", |_, _, arguments| {
+        let connection = arguments.object::<Connection>(1, CONNECTION)?;
+        let stream = Arc::clone(&connection.stream);
+        let close = async move { drop(stream.lock().await.take()) };
+        Ok(wait(close, |_, ()| Ok::<_, Failure>(())))
+    })?;
+    class.class(CONNECTION)
+}
+
+fn read(
+    _: &Lua,
+    _: &Arc<crate::lua::context::Context>,
+    arguments: Arguments,
+) -> Result<Wait, Failure> {
+    let connection = arguments.object::<Connection>(1, CONNECTION)?;
+    let most = arguments.optional_number(2)?.unwrap_or(READ).trunc();
+    if !(1.0..=READ_MAX).contains(&most) {
+        return Err(arguments.wrong(2, &format!("1 to {READ_MAX} bytes expected, got {most}")));
+    }
+    let seconds = arguments.optional_number(3)?.unwrap_or(TIME.as_secs_f64());
+    if !(0.0..=READ_SECONDS_MAX).contains(&seconds) {
+        let range = format!("0 to {READ_SECONDS_MAX} seconds expected, got {seconds}");
+        return Err(arguments.wrong(3, &range));
+    }
+    let (address, stream) = (connection.address.clone(), Arc::clone(&connection.stream));
+    let read = async move {
+        let mut open = stream.lock().await;
+        let Some(open) = open.as_mut() else {
+            return Err(CLOSED.to_owned());
+        };
+        let mut taken = Vec::new();
+        let mut source = (&mut open.stream).take(most as u64);
+        let time = Duration::from_secs_f64(seconds);
+        limited(time, source.read_buf(&mut taken)).await?;
+        if taken.is_empty() {
+            return Err("EOF".to_owned());
+        }
+        Ok(taken)
+    };
+    Ok(wait(read, move |lua, outcome| match outcome {
+        Ok(taken) => Ok((Some(lua.create_string(taken)?), None)),
+        Err(error) if error == "EOF" => Ok((None, Some(error))),
+        Err(error) => Ok((None, Some(format!("read from `{address}`: {error}")))),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use crate::lua::testing::Stage;
+
+    #[test]
+    fn zalua_55_connections_are_opened_written_to_read_from_and_closed() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let mut received = [0; 5];
+            stream.read_exact(&mut received).unwrap();
+            stream.write_all(&received).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            received
+        });
+        Stage::new().pass(format!(
+            "local connection = assert(tcp.open('{address}'))
+             assert(connection:write('he\\0lo') == nil)
+             local got = ''
+             while #got < 5 do got = got .. assert(connection:read(3)) end
+             assert(got == 'he\\0lo', got)
+             local nothing, message = connection:read(10, 0)
+             assert(nothing == nil and message == 'read from `{address}`: i/o timeout', message)
+             assert(not pcall(connection.read, connection, 0))
+             assert(not pcall(connection.read, connection, 1e9))
+             assert(select('#', connection:close()) == 0)
+             local message = connection:write('x')
+             assert(message == 'write to `{address}`: use of closed network connection', message)
+             local nothing, message = connection:read()
+             assert(nothing == nil and message:find('closed'))
+             connection:close()"
+        ));
+        assert_eq!(&serving.join().unwrap(), b"he\0lo");
+    }
+
+    #[test]
+    fn zalua_55_a_connection_that_fails_is_nil_and_a_message() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        drop(server);
+        Stage::new().pass(format!(
+            "local connection, message = tcp.open('{address}')
+             assert(connection == nil)
+             assert(message == 'dial tcp {address}: connection refused', message)
+             local connection, message = tcp.open('no port')
+             assert(connection == nil and message:find('^dial tcp no port: '), message)"
+        ));
+    }
+
+    #[test]
+    fn the_other_end_of_a_connection_is_told_from_silence() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let serving = std::thread::spawn(move || drop(server.accept().unwrap()));
+        Stage::new().pass(format!(
+            "local nothing, message = assert(tcp.open('{address}')):read()
+             assert(nothing == nil and message == 'EOF', message)"
+        ));
+        serving.join().unwrap();
+    }
+}

@@ -1,0 +1,352 @@
+//! The pages of plugins on the status board, and their series.
+//!
+//! A page exists as long as somebody holds it: the supervisor while the plugin's file is there, a
+//! script while it holds what `plugin.new` gave it. It outlives runs, and sums them up.
+//!
+//! | series | unit | |
+//! |---|---|---|
+//! | `moonward.plugin.state{plugin}` | | words: starting, active, degraded, failed, off |
+//! | `moonward.plugin.runs{plugin}` | `{run}` | counter |
+//! | `moonward.plugin.errors{plugin}` | `{error}` | counter |
+//! | `moonward.plugin.restarts{plugin}` | `{restart}` | counter |
+//! | `moonward.plugin.time{plugin}` | s | counter, time in which Lua ran |
+//! | `moonward.plugin.memory{plugin}` | By | of the Lua state, after its last turn |
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::host::{Ending, Run};
+use super::{Fault, ScriptError};
+use crate::model::{Batch, Series, Unit};
+use crate::store::Store;
+use crate::telemetry::events::Events;
+use crate::telemetry::status::{MEMORY_BYTES, RESTARTS};
+use crate::telemetry::{Part, Room, StatusBoard, Sums, Verdict};
+
+/// What the series of pages are put as.
+const SOURCE: &str = "plugins";
+
+/// How long the values of a page hold: three rounds of [`Register::publish`].
+const TTL: Duration = Duration::from_secs(30);
+
+/// A turn that lasts longer hangs in a call of the operating system: Lua itself is ended sooner.
+const HANGING: Duration = Duration::from_secs(5);
+
+/// The name of the event that a plugin failed.
+const FAILED: &str = "plugin.failed";
+
+/// The series of a page.
+const NAMES: [&str; 6] = [
+    "moonward.plugin.errors",
+    "moonward.plugin.memory",
+    "moonward.plugin.restarts",
+    "moonward.plugin.runs",
+    "moonward.plugin.state",
+    "moonward.plugin.time",
+];
+
+/// All pages of plugins. Clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Register {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    board: StatusBoard,
+    store: Store,
+    events: Events,
+    pages: Mutex<BTreeMap<String, Weak<Page>>>,
+}
+
+/// One plugin's page.
+#[derive(Debug)]
+pub(super) struct Page {
+    inner: Arc<Inner>,
+    name: String,
+    part: Arc<Part>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The latest run.
+    run: Option<Run>,
+    /// What all runs before that came to.
+    before: Sums,
+    starts: u64,
+    errors: u64,
+}
+
+impl Register {
+    pub(super) fn new(board: StatusBoard, store: Store) -> Self {
+        let events = Events::new(store.clock().clone());
+        Self {
+            inner: Arc::new(Inner {
+                board,
+                store,
+                events,
+                pages: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The page of this name, which is made when there is none.
+    pub(super) fn page(&self, name: &str) -> Arc<Page> {
+        let mut pages = self.inner.lock();
+        if let Some(page) = pages.get(name).and_then(Weak::upgrade) {
+            return page;
+        }
+        let part = self.inner.board.part(Room::Plugin, name, Verdict::Starting);
+        // One of a page that goes at this moment may be on the board still.
+        part.is_at(Sums::default());
+        let page = Arc::new(Page {
+            inner: Arc::clone(&self.inner),
+            name: name.to_owned(),
+            part,
+            state: Mutex::default(),
+        });
+        pages.insert(name.to_owned(), Arc::downgrade(&page));
+        page
+    }
+
+    /// Brings every page up to date.
+    pub(super) fn refresh(&self) {
+        for page in self.pages() {
+            page.refresh();
+        }
+    }
+
+    /// Puts the series of every page.
+    pub(super) fn publish(&self) {
+        let mut batch = Batch::new();
+        for page in self.pages() {
+            page.refresh();
+            page.observe(&mut batch);
+        }
+        self.inner.store.put(SOURCE, &batch, Some(TTL));
+    }
+
+    fn pages(&self) -> Vec<Arc<Page>> {
+        self.inner
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Weak<Page>>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Page {
+    /// Says how the plugin is when it does not run; returns whether that is news.
+    pub(super) fn set(&self, verdict: Verdict) -> bool {
+        self.part.set(verdict)
+    }
+
+    /// The run that began last.
+    pub(super) fn run(&self) -> Option<Run> {
+        self.lock().run.clone()
+    }
+
+    /// A run begins.
+    pub(super) fn begins(&self, run: Run) {
+        let mut state = self.lock();
+        let sums = state.sums();
+        state.before = sums;
+        state.run = Some(run);
+        state.starts += 1;
+        drop(state);
+        self.part.set(Verdict::Starting);
+        self.refresh();
+    }
+
+    /// A run has ended: the page says how, and the journal too when it failed. `again` is when the
+    /// next run begins, if anybody sees to that.
+    pub(super) fn ended(&self, run: &Run, again: Option<Duration>) {
+        let Some(ending) = run.ending() else {
+            return;
+        };
+        let is_latest = self.run().is_some_and(|latest| latest.is(run));
+        let verdict = match &ending {
+            // It has done what it does, and does it again.
+            Ending::Returned if again.is_some() => Verdict::Active,
+            Ending::Returned => Verdict::Off,
+            Ending::Failed(error) if error.fault == Fault::Stopped => Verdict::Off,
+            Ending::Failed(error) => {
+                self.fails(error, again);
+                Verdict::Failed(error.to_string())
+            }
+        };
+        if is_latest {
+            self.part.set(verdict);
+        }
+        self.refresh();
+    }
+
+    /// Counts a failure and tells the journal.
+    pub(super) fn fails(&self, error: &ScriptError, again: Option<Duration>) {
+        self.lock().errors += 1;
+        // The same again is told once in a while, something else at once.
+        let subject = format!("{}: {error}", self.name);
+        if let Some(suppressed) = self.inner.events.admit(FAILED, &subject) {
+            tracing::error!(
+                plugin = self.name,
+                script = error.script,
+                line = error.line,
+                error = %error.fault,
+                traceback = error.traceback.as_deref().unwrap_or_default(),
+                again_in = again.map(|pause| format!("{} s", pause.as_secs_f64())),
+                suppressed,
+                "a plugin has failed"
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refresh(&self) {
+        let state = self.lock();
+        let memory = state.run.as_ref().map_or(0, |run| match run.ending() {
+            None => run.status().memory,
+            Some(_) => 0,
+        });
+        let verdict = state.run.as_ref().and_then(|run| self.verdict(run));
+        let (sums, restarts) = (state.sums(), state.starts.saturating_sub(1));
+        drop(state);
+        self.part.is_at(sums);
+        self.part.detail(MEMORY_BYTES, memory as u64);
+        self.part.detail(RESTARTS, restarts);
+        let Some(verdict) = verdict else {
+            return;
+        };
+        let hangs = matches!(verdict, Verdict::Degraded(_));
+        if self.part.set(verdict) && hangs {
+            tracing::warn!(
+                plugin = self.name,
+                "a plugin hangs in a call of the operating system"
+            );
+        }
+    }
+
+    /// What is to be said of a run; nothing when it has ended or is about to.
+    fn verdict(&self, run: &Run) -> Option<Verdict> {
+        if run.ending().is_some() || run.is_stopped() {
+            return None;
+        }
+        let status = run.status();
+        let clock = self.inner.store.clock();
+        Some(match status.in_turn {
+            Some(since) if since >= HANGING => {
+                let [year, month, day, hour, minute, second] =
+                    clock.wall_at(clock.now() - since).utc();
+                Verdict::Degraded(format!(
+                    "hangs in a call of the operating system since \
+                     {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"
+                ))
+            }
+            _ if status.turns == 0 => Verdict::Starting,
+            _ => Verdict::Active,
+        })
+    }
+
+    fn observe(&self, batch: &mut Batch) {
+        let tags = [("plugin", self.name.as_str())];
+        let status = self.part.status();
+        let detail = |name| status.details.get(name).copied().unwrap_or(0);
+        batch.text("moonward.plugin.state", &tags, status.verdict);
+        batch.counter(
+            "moonward.plugin.runs",
+            &tags,
+            Unit::new("{run}"),
+            status.runs,
+        );
+        let errors = Unit::new("{error}");
+        batch.counter("moonward.plugin.errors", &tags, errors, status.errors);
+        let restarts = Unit::new("{restart}");
+        batch.counter(
+            "moonward.plugin.restarts",
+            &tags,
+            restarts,
+            detail(RESTARTS),
+        );
+        let time = status.total_seconds;
+        batch.counter("moonward.plugin.time", &tags, Unit::SECONDS, time);
+        let memory = detail(MEMORY_BYTES);
+        batch.gauge("moonward.plugin.memory", &tags, Unit::BYTES, memory);
+    }
+}
+
+impl State {
+    /// What all runs came to.
+    fn sums(&self) -> Sums {
+        let now = self
+            .run
+            .as_ref()
+            .map(|run| run.status())
+            .unwrap_or_default();
+        Sums {
+            runs: self.before.runs + now.runs,
+            errors: self.errors,
+            samples: self.before.samples + now.samples,
+            last: if now.runs == 0 {
+                self.before.last
+            } else {
+                now.last_run
+            },
+            total: self.before.total + now.ran,
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let mut pages = self.inner.lock();
+        // Another of the same name may have begun at this moment.
+        if pages
+            .get(&self.name)
+            .is_some_and(|page| page.strong_count() > 0)
+        {
+            return;
+        }
+        pages.remove(&self.name);
+        self.inner.board.remove(Room::Plugin, &self.name);
+        for name in NAMES {
+            if let Ok(series) = Series::new(name, &[("plugin", &self.name)]) {
+                self.inner.store.remove(series.as_str());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Clock;
+    use crate::store::StoreLimits;
+
+    #[test]
+    fn a_page_and_its_series_go_with_the_last_who_holds_it() {
+        let board = StatusBoard::new();
+        let store = Store::new(Clock::System, StoreLimits::default());
+        let register = Register::new(board.clone(), store.clone());
+        let page = register.page("cpu");
+        let same = register.page("cpu");
+        register.publish();
+        assert_eq!(store.status().series, NAMES.len());
+        drop(page);
+        assert_eq!(board.statuses().len(), 1);
+        drop(same);
+        assert_eq!(board.statuses().len(), 0);
+        assert_eq!(store.status().series, 0);
+        register.publish();
+        assert_eq!(store.status().series, 0);
+    }
+}

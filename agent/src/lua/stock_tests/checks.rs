@@ -1,0 +1,194 @@
+//! Checks whose answer is a sentence: the log, runit, the clock.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::Machine;
+
+/// A directory of services.
+struct Services(tempfile::TempDir);
+
+impl Services {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn options(&self) -> String {
+        format!("directory = '{}'", self.0.path().display())
+    }
+
+    /// A service in a state that began at a time.
+    fn set(&self, name: &str, state: &str, since: u64) {
+        let directory = self.0.path().join(name).join("supervise");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("stat"), state).unwrap();
+        let pid = fs::File::create(directory.join("pid")).unwrap();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
+        pid.set_modified(at).unwrap();
+    }
+}
+
+fn problem(machine: &Machine) -> String {
+    machine.value("runit.problem")
+}
+
+#[test]
+fn zalua_66_runit_names_services_that_do_not_run() {
+    let machine = Machine::bare();
+    let services = Services::new();
+    services.set("nginx", "run\n", machine.now() - 3600);
+    let run = machine.first("runit", &services.options());
+    assert_eq!(machine.seen("runit.*"), "runit.problem ok [text]");
+    services.set("cron", "down\n", machine.now());
+    services.set("nginx", "run, want down\n", machine.now() - 3600);
+    machine.next(&run);
+    assert_eq!(
+        problem(&machine),
+        "Найдены проблемы с runit сервисами: 'cron' был слинкован в /etc/services/, но не запущен, \
+         'nginx' был слинкован в /etc/services/, но не запущен"
+    );
+}
+
+#[test]
+fn zalua_66_runit_names_services_that_restart_again_and_again() {
+    let machine = Machine::bare();
+    let services = Services::new();
+    services.set("app", "run\n", machine.now() - 10);
+    let run = machine.first("runit", &services.options());
+    assert_eq!(problem(&machine), "ok", "it was started once");
+    services.set("app", "run\n", machine.now() + 30);
+    machine.next(&run);
+    assert_eq!(
+        problem(&machine),
+        "Найдены проблемы с runit сервисами: 'app' перезапускается"
+    );
+    machine.next(&run);
+    assert_eq!(problem(&machine), "ok", "it has run for 90 seconds");
+}
+
+#[test]
+fn zalua_66_runit_is_fine_where_it_is_not() {
+    let machine = Machine::bare();
+    machine.first("runit", "directory = '/absent'");
+    assert_eq!(problem(&machine), "ok");
+}
+
+/// A log with lines, and the plugin on it.
+fn log(lines: &str) -> (tempfile::TempDir, std::path::PathBuf, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("messages");
+    fs::write(&path, lines).unwrap();
+    let options = format!("path = '{}'", path.display());
+    (directory, path, options)
+}
+
+fn append(path: &Path, lines: &str) {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+}
+
+/// The line of a log at a time in this machine's zone, as syslog writes it.
+fn at(machine: &Machine, seconds: i64, text: &str) -> String {
+    let script = format!(
+        "metrics.set('at', os.date('%b %e %H:%M:%S', {}))",
+        machine.now() as i64 + seconds
+    );
+    machine.stage.pass(script);
+    format!("{} host {text}\n", machine.value("at"))
+}
+
+fn messages(machine: &Machine) -> String {
+    machine.value("system.messages.problem")
+}
+
+fn found(oom: u32, segfault: u32, runit: u32) -> String {
+    format!(
+        "Найдено проблем с OOM: {oom}, проблем с segfault: {segfault}, \
+         проблем с падением сервисов runit: {runit} за последние 24 часов."
+    )
+}
+
+const KILL: &str = "kernel: [12.5] Out of memory: Killed process 4127 (postgres) total-vm:1kB";
+const OLD_KILL: &str = "kernel: Out of memory: Kill process 4127 (postgres) score 900 or sacrifice child";
+const FAULT: &str = "kernel: nginx[812]: segfault at 0 ip 00007f sp 00007f error 4 in nginx[400000+1000]";
+const SERVICE: &str = "runit: service 'app' exit code: '1'";
+
+#[test]
+fn zalua_66_messages_are_counted_over_a_day() {
+    let machine = Machine::bare();
+    let mut lines = at(&machine, -90_000, KILL);
+    lines += &at(&machine, -80_000, OLD_KILL);
+    lines += &at(&machine, -70_000, KILL);
+    lines += &at(&machine, -60_000, "sshd[1]: Out of memory of a day: Kill nobody");
+    lines += &at(&machine, -600, FAULT);
+    lines += &at(&machine, -500, &FAULT.replace("kernel: ", "kernel: [12.5] "));
+    lines += &at(&machine, -400, SERVICE);
+    let (_directory, path, options) = log(&lines);
+    let run = machine.first("messages", &options);
+    assert_eq!(messages(&machine), found(2, 2, 1));
+    assert_eq!(machine.seen("system.messages.*"), format!("system.messages.problem {} [text]", found(2, 2, 1)));
+    // What is added counts, whole lines of it; what is older than a day does not any more.
+    machine.advance(10_000);
+    append(&path, &at(&machine, -5, SERVICE));
+    append(&path, at(&machine, -4, FAULT).trim_end());
+    machine.again(&run);
+    assert_eq!(messages(&machine), found(1, 2, 2));
+    append(&path, "\n");
+    machine.again(&run);
+    assert_eq!(messages(&machine), found(1, 3, 2));
+    // A rotation: a new file, and what the old one had still counts.
+    fs::rename(&path, path.with_extension("1")).unwrap();
+    fs::write(&path, at(&machine, -1, KILL)).unwrap();
+    machine.again(&run);
+    assert_eq!(messages(&machine), found(2, 3, 2));
+    machine.advance(86_500);
+    machine.again(&run);
+    assert_eq!(messages(&machine), "ok");
+}
+
+#[test]
+fn zalua_66_messages_hold_for_ten_minutes() {
+    let machine = Machine::bare();
+    let (_directory, _, options) = log("");
+    machine.first("messages", &options);
+    assert_eq!(messages(&machine), "ok");
+    machine.advance(599);
+    assert_eq!(messages(&machine), "ok");
+    machine.advance(1);
+    assert_eq!(messages(&machine), "-");
+}
+
+#[test]
+fn zalua_66_messages_know_years_and_zones() {
+    // New Year 2024, so that the log's lines are of another year than the clock's.
+    let machine = Machine::bare();
+    machine.advance(1_704_067_200 + 3600 - machine.now());
+    let mut lines = at(&machine, -100_000, KILL);
+    lines += &at(&machine, -40_000, KILL);
+    lines += "no time at all\n";
+    // Half past two at night in a zone two hours ahead is half an hour before the clock's one.
+    lines += &format!("2024-01-01T02:30:00.123456+02:00 host {KILL}\n");
+    lines += &format!("2024-01-01T00:30:00Z host {KILL}\n");
+    let (_directory, _, options) = log(&lines);
+    machine.first("messages", &options);
+    assert_eq!(messages(&machine), found(3, 0, 0));
+    let (_directory, _, options) = log(&format!("2023-12-30T23:30:00-02:00 host {KILL}\n"));
+    machine.first("messages", &options);
+    assert_eq!(messages(&machine), "ok");
+}
+
+#[test]
+fn zalua_66_without_a_log_the_kernel_counts_what_it_killed() {
+    let machine = Machine::bare();
+    machine.write("proc/vmstat", "oom_kill 7\n");
+    let run = machine.first("messages", "path = '/absent'");
+    assert_eq!(messages(&machine), "ok");
+    machine.write("proc/vmstat", "oom_kill 9\n");
+    machine.next(&run);
+    assert_eq!(messages(&machine), found(2, 0, 0));
+    machine.advance(86_500);
+    machine.again(&run);
+    assert_eq!(messages(&machine), "ok");
+}

@@ -1,0 +1,160 @@
+//! What a hostile plugin can do to the others and to the agent at default limits: nothing.
+
+use crate::place::{Place, eventually};
+use crate::plugins::{is, page, place, save};
+
+/// Each with words of the reason that its page must show, where there is only one. The first twelve are those of the table
+/// of attacks; the rest are the ways out of the process.
+const ATTACKS: &[(&str, &str, &str)] = &[
+    ("spin", "while true do end", "without a pause"),
+    (
+        "coroutine",
+        "coroutine.wrap(function() while true do end end)()",
+        "without a pause",
+    ),
+    (
+        "pcall",
+        "local function spin() while true do end end while true do pcall(spin) end",
+        "without a pause",
+    ),
+    (
+        "pcall_coroutine",
+        "coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()",
+        "without a pause",
+    ),
+    (
+        "gsub",
+        "string.gsub(('x'):rep(1e5), 'x', function() while true do end end)",
+        "without a pause",
+    ),
+    (
+        "sort",
+        "table.sort({1, 2, 3}, function() while true do end end)",
+        "without a pause",
+    ),
+    (
+        "xpcall",
+        "xpcall(error, function() while true do end end)",
+        "without a pause",
+    ),
+    (
+        "pattern",
+        "string.find(('a'):rep(200), ('a*'):rep(12) .. 'b')",
+        "",
+    ),
+    ("rep", "local s = ('x'):rep(2^30)", "not enough memory"),
+    (
+        "table",
+        "local t = {} while true do t[#t + 1] = {} end",
+        "not enough memory",
+    ),
+    (
+        "pcall_memory",
+        "while true do pcall(function() local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end end) end",
+        "",
+    ),
+    (
+        "bytecode",
+        "assert(load(string.dump(function() end), 'x', 'b'))",
+        "wrong mode",
+    ),
+    ("finalizer", "newproxy(true)", "newproxy"),
+    (
+        "popen",
+        "io.popen('touch /tmp/never')",
+        "a plugin starts no program itself",
+    ),
+    (
+        "execute",
+        "os.execute('true')",
+        "a plugin starts no program itself",
+    ),
+    ("exit", "os.exit(0)", "exit"),
+];
+
+/// The longest that a run of an attack may last, in seconds. Half a second is the limit of a turn;
+/// the rest is for a machine that does other things, where only what was computed counts.
+const ALONE: f64 = 10.0;
+const TOGETHER: f64 = 60.0;
+
+/// The longest pause of a plugin that runs ten times a second, in seconds, on such a machine.
+const PAUSE: f64 = 5.0;
+
+/// A place with a plugin that keeps pace and says how long it once had to wait.
+fn peaceful() -> Place {
+    let place = place("");
+    save(
+        &place,
+        "peaceful.lua",
+        "local runs, last, longest = 0, nil, 0
+         plugin.every(0.1, function()
+           local now = time.unix_nano() / 1e9
+           if last then longest = math.max(longest, now - last) end
+           last, runs = now, runs + 1
+           metrics.set('runs', runs)
+           metrics.set('longest', longest)
+         end)",
+    );
+    place
+}
+
+fn number(place: &Place, key: &str) -> f64 {
+    place.get(key).parse().unwrap()
+}
+
+/// Waits until the attack was ended; the agent answers all the while.
+fn contained(place: &Place, name: &str, words: &str, limit: f64) {
+    let failed = eventually(|| {
+        number(place, "runs");
+        is(place, name, "failed")
+    });
+    assert!(failed, "{name}: {:?}", page(place, name));
+    let page = page(place, name).unwrap();
+    let reason = page["reason"].as_str().unwrap();
+    assert!(reason.contains(words), "{name}: {reason}");
+    let seconds = page["total_seconds"].as_f64().unwrap() / page["errors"].as_f64().unwrap();
+    assert!(seconds < limit, "{name} ran for {seconds} s: {page}");
+}
+
+fn at_peace(place: &Place) {
+    let runs = number(place, "runs");
+    assert!(
+        eventually(|| number(place, "runs") > runs + 3.0),
+        "the others stand still"
+    );
+    let longest = number(place, "longest");
+    assert!(longest < PAUSE, "others waited for {longest} s");
+    assert!(is(place, "peaceful", "active"));
+}
+
+#[test]
+fn every_attack_is_contained() {
+    let place = peaceful();
+    let agent = place.start();
+    assert!(eventually(|| place.ask(&["get", "runs"]).status.success()));
+    for (name, source, words) in ATTACKS {
+        let path = save(&place, &format!("{name}.lua"), source);
+        contained(&place, name, words, ALONE);
+        std::fs::remove_file(path).unwrap();
+        assert!(eventually(|| page(&place, name).is_none()), "{name}");
+    }
+    at_peace(&place);
+    let (code, log) = agent.end();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn all_attacks_at_once_are_contained() {
+    let place = peaceful();
+    let agent = place.start();
+    assert!(eventually(|| place.ask(&["get", "runs"]).status.success()));
+    for (name, source, _) in ATTACKS {
+        save(&place, &format!("{name}.lua"), source);
+    }
+    for (name, _, words) in ATTACKS {
+        contained(&place, name, words, TOGETHER);
+    }
+    at_peace(&place);
+    let (code, log) = agent.end();
+    assert_eq!(code, Some(0), "{log}");
+}
