@@ -58,7 +58,9 @@ impl Stage {
 
     /// Starts a stock plugin with options, written as Lua.
     fn start(&self, plugin: &str, options: &str) -> Run {
-        let source = Path::new(REPOSITORY).join("lua-stdlib/plugins").join(plugin);
+        let source = Path::new(REPOSITORY)
+            .join("lua-stdlib/plugins")
+            .join(plugin);
         let source = std::fs::read_to_string(source.with_extension("lua")).unwrap();
         let path = self.directory.path().join(plugin).with_extension("lua");
         let options = format!("plugin.options = {{interval = 86400, {options}}}");
@@ -144,7 +146,12 @@ async fn zalua_66_postgres_tells_what_its_statistics_say() {
     assert!(stage.number("postgres.wal.write_bytes_in_sec").is_nan());
     let log = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8";
     let log_before = count(&database, log).await;
-    rows(&database, "INSERT INTO things SELECT generate_series(1, 600)", &[]).await;
+    rows(
+        &database,
+        "INSERT INTO things SELECT generate_series(1, 600)",
+        &[],
+    )
+    .await;
     rows(&database, "UPDATE things SET id = id + 10000", &[]).await;
     rows(&database, "DELETE FROM things WHERE id <= 10120", &[]).await;
     rows(&database, "SELECT count(*) FROM things", &[]).await;
@@ -160,7 +167,11 @@ async fn zalua_66_postgres_tells_what_its_statistics_say() {
     stage.next(&run).await;
 
     let speed = |name: &str| stage.number(&format!("postgres.{name}"));
-    for (name, expected) in [("rows.inserted", 10.0), ("rows.updated", 10.0), ("rows.deleted", 2.0)] {
+    for (name, expected) in [
+        ("rows.inserted", 10.0),
+        ("rows.updated", 10.0),
+        ("rows.deleted", 2.0),
+    ] {
         let seen = speed(name);
         // The catalogue has rows of its own.
         assert!((expected..expected + 1.0).contains(&seen), "{name}: {seen}");
@@ -173,13 +184,20 @@ async fn zalua_66_postgres_tells_what_its_statistics_say() {
     let written = speed("wal.write_bytes_in_sec") * 60.0;
     // Making the extension is part of it.
     let least = log_after - log_before;
-    assert!((least..least + 1_000_000.0).contains(&written), "{written} of {least}");
+    assert!(
+        (least..least + 1_000_000.0).contains(&written),
+        "{written} of {least}"
+    );
     assert_eq!(speed("wal.last_apply"), 0.0);
     let files = count(&database, "SELECT count(*) FROM pg_ls_waldir()").await;
     assert_eq!(speed("wal.count"), files);
 
     // Its own statements are among them, a dozen or so a minute.
-    assert!((0.1..5.0).contains(&speed("queries.count")), "{}", speed("queries.count"));
+    assert!(
+        (0.1..5.0).contains(&speed("queries.count")),
+        "{}",
+        speed("queries.count")
+    );
     assert!((0.001..1000.0).contains(&speed("queries.avg_time_ms")));
     for name in ["time.disk_read_ms", "time.disk_write_ms", "time.other_ms"] {
         assert!(speed(name) >= 0.0, "{name}: {}", speed(name));
@@ -216,7 +234,12 @@ async fn zalua_66_postgres_counts_sessions_locks_and_long_queries() {
     // One holds a lock in a transaction, the other waits for it.
     let holder = server.open().await.unwrap();
     rows(&holder, "CREATE TABLE things (id int)", &[]).await;
-    rows(&holder, "DO $$ BEGIN PERFORM set_config('x.y', 'autovacuum', false); END $$", &[]).await;
+    rows(
+        &holder,
+        "DO $$ BEGIN PERFORM set_config('x.y', 'autovacuum', false); END $$",
+        &[],
+    )
+    .await;
     let psql = crate::programs::find("psql").unwrap();
     let session = |statements: &[&str]| {
         let mut command = crate::programs::command(&psql, crate::server::ACCOUNT);
@@ -242,14 +265,21 @@ async fn zalua_66_postgres_counts_sessions_locks_and_long_queries() {
     stage.next(&run).await;
     assert_eq!(number("locks.accessexclusive"), 1.0);
     assert!(number("locks.accessshare") >= 1.0);
-    assert_eq!(number("connections.waiting"), 1.0, "nobody who waits for a client, or sleeps");
+    assert_eq!(
+        number("connections.waiting"),
+        1.0,
+        "nobody who waits for a client, or sleeps"
+    );
     assert_eq!(number("connections.active"), 3.0);
     assert!(number("connections.idle") >= 1.0);
     assert_eq!(number("connections.idle_in_transaction"), 0.0);
     assert_eq!(number("connections.autovacuum"), 0.0);
     let long = stage.text("postgres.queries.long");
     assert!(long.starts_with("Найдено 2 запрос(ов) которые запущены давно:  `SELECT pg_sleep(600)` в состоянии `active` и запущен "), "{long}");
-    assert!(long.contains(" `SELECT 'it waits' FROM things` в состоянии `active` и запущен "), "{long}");
+    assert!(
+        long.contains(" `SELECT 'it waits' FROM things` в состоянии `active` и запущен "),
+        "{long}"
+    );
     assert!(long.ends_with(" секунд назад."), "{long}");
     for session in [waiter, sleeper] {
         session.stop(Signal::TERM);
@@ -274,18 +304,31 @@ async fn zalua_66_a_replica_tells_how_far_it_is_behind() {
     }
     let run = stage.start("postgres", &at(&replica));
     until(&run, 2).await;
-    let behind = count(&copy, "SELECT extract(epoch from now() - pg_last_xact_replay_timestamp())::float8").await;
+    let behind = count(
+        &copy,
+        "SELECT extract(epoch from now() - pg_last_xact_replay_timestamp())::float8",
+    )
+    .await;
     let seen = stage.number("postgres.wal.last_apply");
     assert!(seen > 0.0 && seen <= behind, "{seen} of {behind}");
     stage.next(&run).await;
-    assert!(stage.number("postgres.wal.last_apply") > seen, "nothing was done meanwhile");
-    assert!(stage.number("postgres.wal.write_bytes_in_sec").is_nan(), "of a primary only");
+    assert!(
+        stage.number("postgres.wal.last_apply") > seen,
+        "nothing was done meanwhile"
+    );
+    assert!(
+        stage.number("postgres.wal.write_bytes_in_sec").is_nan(),
+        "of a primary only"
+    );
     assert!(stage.number("postgres.wal.count") >= 1.0);
     assert!(stage.number("postgres.database.size[postgres]") > 1e6);
     // The sender on the primary is no query that has run for long.
     let run = stage.start("postgres", &format!("{}, long = 0", at(&server)));
     until(&run, 2).await;
-    assert_eq!(count(&database, "SELECT count(*) FROM pg_stat_replication").await, 1.0);
+    assert_eq!(
+        count(&database, "SELECT count(*) FROM pg_stat_replication").await,
+        1.0
+    );
     assert_eq!(stage.text("postgres.queries.long"), "ok");
 }
 
@@ -315,7 +358,10 @@ async fn zalua_66_pgbouncer_tells_its_sums() {
         return;
     };
     let stage = Stage::new();
-    let run = stage.start("pgbouncer", &format!("host = '127.0.0.1', port = {}", bouncer.port));
+    let run = stage.start(
+        "pgbouncer",
+        &format!("host = '127.0.0.1', port = {}", bouncer.port),
+    );
     until(&run, 2).await;
     let client = bouncer.open("postgres").await.unwrap();
     for _ in 0..60 {
@@ -323,12 +369,30 @@ async fn zalua_66_pgbouncer_tells_its_sums() {
     }
     stage.next(&run).await;
     let speed = |name: &str| stage.number(&format!("pgbouncer.{name}"));
-    assert!((1.0..6.0).contains(&speed("query.count")), "{}", speed("query.count"));
+    assert!(
+        (1.0..6.0).contains(&speed("query.count")),
+        "{}",
+        speed("query.count")
+    );
     assert!(speed("received") > 20.0 && speed("sent") > 20.0);
     // Seconds per second: at least 60 times 2 ms in a minute, and no more than the test took.
-    assert!((0.002..1.0).contains(&speed("query.total_time")), "{}", speed("query.total_time"));
-    assert!((0.0..1.0).contains(&speed("query.wait_time")), "{}", speed("query.wait_time"));
-    for name in ["query.count", "received", "sent", "query.total_time", "query.wait_time"] {
+    assert!(
+        (0.002..1.0).contains(&speed("query.total_time")),
+        "{}",
+        speed("query.total_time")
+    );
+    assert!(
+        (0.0..1.0).contains(&speed("query.wait_time")),
+        "{}",
+        speed("query.wait_time")
+    );
+    for name in [
+        "query.count",
+        "received",
+        "sent",
+        "query.total_time",
+        "query.wait_time",
+    ] {
         assert_eq!(stage.unit(&format!("pgbouncer.{name}")), "1/s", "{name}");
     }
     assert_eq!(stage.unit("pgbouncer.clients.count"), "");
@@ -341,7 +405,13 @@ fn keys() -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines()
         .filter_map(|line| line.strip_prefix("UserParameter="))
-        .map(|line| line.split(',').next().unwrap().trim_end_matches("*]").to_owned())
+        .map(|line| {
+            line.split(',')
+                .next()
+                .unwrap()
+                .trim_end_matches("*]")
+                .to_owned()
+        })
         .collect()
 }
 
@@ -356,7 +426,18 @@ async fn zalua_70_every_key_of_the_file_for_zabbix_has_a_value() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| -> PathBuf { directory.path().join(name) };
     // Twice within a second, so that every speed is known.
-    let plugins = ["cpu", "diskstat", "io", "memory", "messages", "net_dev", "numa", "runit", "snmp", "temperature"];
+    let plugins = [
+        "cpu",
+        "diskstat",
+        "io",
+        "memory",
+        "messages",
+        "net_dev",
+        "numa",
+        "runit",
+        "snmp",
+        "temperature",
+    ];
     let often: String = plugins
         .iter()
         .map(|name| format!("[plugin.{name}.options]\ninterval = 0.3\n"))
@@ -385,7 +466,10 @@ async fn zalua_70_every_key_of_the_file_for_zabbix_has_a_value() {
         root: Root::recorded(machine),
         ..HostOptions::new(store.clone(), runtime.handle().clone())
     });
-    let plan = Plan { config: config.plugin, init: None };
+    let plan = Plan {
+        config: config.plugin,
+        init: None,
+    };
     let supervisor = Supervisor::start(&host, plan);
     let mut missing: BTreeSet<String> = keys().into_iter().collect();
     assert_eq!(missing.len(), 86);
@@ -400,7 +484,9 @@ async fn zalua_70_every_key_of_the_file_for_zabbix_has_a_value() {
             false => store.get(key).is_none(),
         });
     }
-    let failed = store.get("zalua.error.last").map(|reading| reading.value.to_string());
+    let failed = store
+        .get("zalua.error.last")
+        .map(|reading| reading.value.to_string());
     assert!(missing.is_empty(), "{missing:?}, {failed:?}");
     assert_eq!(failed, None);
     assert!(supervisor.stop(Duration::from_secs(5)).await);
