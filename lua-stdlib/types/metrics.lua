@@ -37,3 +37,8 @@ function metrics.get(key, tags) end
 ---Lists every value, sorted by series.
 ---@return {metric: string, value: string, tags: table<string, string>, at: integer}[]
 function metrics.list() end
+
+---Takes a value that a plugin has put out of the store.
+---@param key string
+---@param tags? metrics.tags
+function metrics.delete(key, tags) end

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::listeners::{Inherited, bind_tcp};
 use crate::config::HttpConfig;
+use crate::lua::{HeldDoor, Listen};
 use crate::model::{Batch, Unit};
 use crate::serve::http::{Access, AccessError, AccessFiles, Door, Http};
 use crate::store::Store;
@@ -69,6 +70,21 @@ pub(super) fn open(
     HttpDoors {
         doors: doors.into(),
         http,
+    }
+}
+
+/// How plugins open doors: those that stay on this machine, and others where the configuration
+/// allows it.
+pub(super) fn for_plugins(doors: &HttpDoors, config: &HttpConfig) -> Listen {
+    let (http, beyond_loopback) = (doors.http.clone(), config.plugins_beyond_loopback);
+    let open = move |address| {
+        let door = http.listen(address, beyond_loopback);
+        door.map(|door| Box::new(door) as HeldDoor)
+            .map_err(|error| chain(&error).to_string())
+    };
+    Listen {
+        open: Arc::new(open),
+        beyond_loopback,
     }
 }
 

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use super::service::Service;
 use crate::config::Config;
 use crate::lua::{
-    Ending, Host, HostOptions, Init, Library, Plan, RuntimeThread, Supervisor as Plugins,
+    Ending, Host, HostOptions, Init, Library, Listen, Plan, RuntimeThread, Supervisor as Plugins,
 };
+use crate::runner::Client;
 use crate::serve::control::AppCommand;
 use crate::serve::zalua::daemon;
 use crate::store::Store;
@@ -41,6 +42,7 @@ impl Scripts {
         alone: bool,
         store: &Store,
         board: &StatusBoard,
+        listen: Listen,
     ) -> Option<Self> {
         let runtime = match RuntimeThread::start() {
             Ok(runtime) => runtime,
@@ -55,6 +57,8 @@ impl Scripts {
             modules: config.plugin.modules.clone(),
             library: Library::at(&config.plugin.library),
             log: config.zalua.log.clone(),
+            runner: config.runner.socket.clone().map(Client::socket),
+            listen: Some(listen),
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
         let heart = Heartbeat::new("lua", store.clock().clone());

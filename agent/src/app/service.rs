@@ -164,6 +164,7 @@ impl Service {
             service.options.is_zaluas(),
             &service.store,
             &service.board,
+            http::for_plugins(&service.http, &service.config.http),
         );
         scripts::end_with_first_script(&mut service, &orders);
         service.watch_over(runtime);

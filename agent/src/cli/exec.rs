@@ -11,6 +11,7 @@ use super::{exit, output};
 use crate::config::{Options, PluginConfig};
 use crate::lua::{Ending, Fault, Host, HostOptions, Library, Limits, Script, script_name};
 use crate::model::Clock;
+use crate::runner::Client;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
 
@@ -85,6 +86,7 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
         library: Library::at(&plugins.library),
         modules: plugins.modules,
         log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
+        runner: Some(Client::quiet_child()),
         ..HostOptions::new(store, runtime.handle().clone())
     });
     let run = host.start(Script {

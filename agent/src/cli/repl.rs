@@ -22,6 +22,7 @@ use crate::lua::{
     Fault, Host, HostOptions, Interrupt, Library, Limits, Publish, Session, SessionError,
 };
 use crate::model::{Clock, Value};
+use crate::runner::Client;
 use crate::serve::control::codec::{Put, Request};
 use crate::store::{Store, StoreLimits};
 
@@ -90,6 +91,7 @@ impl Prompt {
             library: Library::at(&plugins.library),
             modules: plugins.modules,
             publish: Some(publisher(&reach)),
+            runner: Some(Client::quiet_child()),
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
         let (session, interrupt) = host

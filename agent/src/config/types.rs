@@ -278,6 +278,9 @@ pub struct HttpConfig {
     pub certificate: Option<PathBuf>,
     /// The file of its key, in PEM.
     pub key: Option<PathBuf>,
+    /// Whether `prometheus.listen` of plugins may open doors that are reached from beyond this
+    /// machine, without token and TLS, as ZaLua's did. Default: false.
+    pub plugins_beyond_loopback: bool,
 }
 
 /// `[state]`: what survives a restart.

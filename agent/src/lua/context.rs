@@ -11,8 +11,10 @@ use super::api::Failure;
 use super::api::http::Clients;
 use super::budget::Budget;
 use super::children::Children;
+use super::collectors::Registry;
 use super::host::Script;
 use super::library::Library;
+use super::listen::{Doors, Listen};
 use super::log_file::LogFile;
 use super::pool::Pool;
 use super::quota::Quota;
@@ -26,6 +28,7 @@ use crate::collect::filesystem::asking::Outcome;
 use crate::collect::mountinfo::Mount;
 use crate::config::{Options, PluginConfig};
 use crate::model::{Series, Unit, Value};
+use crate::runner::Client;
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
 
@@ -76,6 +79,12 @@ pub(crate) struct Services {
     pub(crate) log: Option<LogFile>,
     /// The clients of `http`.
     pub(crate) http: Clients,
+    /// The collectors of `prometheus_gauge` and its kin.
+    pub(crate) collectors: Arc<Registry>,
+    /// The way to the runner, where there is one.
+    pub(crate) runner: Option<Client>,
+    /// How doors for `/metrics` are opened, where they can be.
+    pub(crate) listen: Option<Listen>,
 }
 
 impl Services {
@@ -87,6 +96,7 @@ impl Services {
             .measure(&self.root, mounts)
     }
 }
+
 /// The most files and connections that one script may have open through the library.
 const HANDLES_MAX: usize = 128;
 
@@ -116,7 +126,17 @@ pub(crate) struct Context {
     pub(crate) handles: Arc<Quota>,
     /// Memory of its compiled expressions, in bytes.
     pub(crate) expressions: Arc<Quota>,
+    /// The number by which the registry of collectors knows what is its own.
+    pub(crate) run: u64,
+    /// The doors that it has asked for.
+    pub(crate) doors: Doors,
     pending: Pending,
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.services.collectors.end(self.run);
+    }
 }
 
 #[derive(Default)]
@@ -130,6 +150,7 @@ impl std::fmt::Debug for Pending {
 
 impl Context {
     pub(super) fn new(services: Arc<Services>, script: &Script, budget: Arc<Budget>) -> Self {
+        let run = services.collectors.begin();
         Self {
             tally: Arc::new(Tally::new(services.store.clock().clone())),
             services,
@@ -141,6 +162,8 @@ impl Context {
             children: Children::default(),
             handles: Quota::new(HANDLES_MAX),
             expressions: Quota::new(EXPRESSIONS_MAX),
+            run,
+            doors: Doors::default(),
             pending: Pending::default(),
         }
     }

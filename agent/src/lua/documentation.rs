@@ -110,7 +110,9 @@ fn every_function_has_an_annotation() {
 
 #[test]
 fn every_example_runs() {
-    for path in files("doc", "md") {
+    let mut pages = files("doc", "md");
+    pages.push(folder("LANGUAGE.md"));
+    for path in pages {
         let page = fs::read_to_string(&path).unwrap();
         let examples = examples(&page);
         assert!(!examples.is_empty(), "{} has no example", path.display());

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,8 +11,10 @@ use tokio::sync::{Notify, watch};
 
 use super::api::http::Clients;
 use super::budget::Budget;
+use super::collectors::{RENEWAL, Registry};
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
+use super::listen::Listen;
 use super::log_file::LogFile;
 use super::pool::Pool;
 use super::register::Register;
@@ -24,6 +26,7 @@ use super::{Fault, Library, Limits, ScriptError};
 use crate::collect::Root;
 use crate::config::Options;
 use crate::model::{Clock, Moment};
+use crate::runner::Client;
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
 
@@ -50,6 +53,10 @@ pub struct HostOptions {
     /// The file that `log.info` and `log.error` append to; the journal when there is none, or the
     /// standard error where this is not the service.
     pub log: Option<PathBuf>,
+    /// The way to the runner, which executes what `cmd.exec` is given; none executes nothing.
+    pub runner: Option<Client>,
+    /// How doors for `/metrics` are opened; none opens none.
+    pub listen: Option<Listen>,
 }
 
 impl HostOptions {
@@ -66,6 +73,8 @@ impl HostOptions {
             modules: Vec::new(),
             library: Library::default(),
             log: None,
+            runner: None,
+            listen: None,
         }
     }
 }
@@ -147,6 +156,8 @@ struct Shared {
 impl Host {
     /// A host without scripts.
     pub fn new(options: HostOptions) -> Self {
+        let collectors = Arc::new(Registry::new(options.store.clone()));
+        options.runtime.spawn(renew(Arc::downgrade(&collectors)));
         let services = Services {
             register: Register::new(options.board.clone(), options.store.clone()),
             pool: Pool::new(),
@@ -163,6 +174,9 @@ impl Host {
             modules: RwLock::new(options.modules),
             log: options.log.map(LogFile::new),
             http: Clients::default(),
+            collectors,
+            runner: options.runner,
+            listen: options.listen,
         };
         Self {
             services: Arc::new(services),
@@ -205,6 +219,7 @@ impl Host {
             turn: AtomicU64::default(),
             memory: AtomicUsize::default(),
         });
+        let (collectors, own) = (Arc::clone(&self.services.collectors), context.run);
         let context = Arc::new(context);
         let pool = self.services.pool.clone();
         let observer = Arc::clone(&shared);
@@ -220,6 +235,8 @@ impl Host {
                 Err(error) => Ending::Failed(error),
             };
             children.children.end().await;
+            // A state that was left behind in the middle of a turn has its context for longer.
+            collectors.end(own);
             // Nobody may want to know.
             end.send_replace(Some(ending));
         });
@@ -228,6 +245,17 @@ impl Host {
             stop: Arc::new(stop),
             hurry,
             ending,
+        }
+    }
+}
+
+/// Puts what scripts' collectors have into the store again and again, until the host is gone.
+async fn renew(collectors: Weak<Registry>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        match collectors.upgrade() {
+            Some(collectors) => collectors.renew(),
+            None => return,
         }
     }
 }

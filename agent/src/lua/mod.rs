@@ -13,6 +13,7 @@
 mod api;
 mod budget;
 mod children;
+mod collectors;
 mod context;
 mod debug;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod files;
 pub mod go;
 mod host;
 mod library;
+mod listen;
 mod log_file;
 pub mod pattern;
 mod pool;
@@ -44,6 +46,7 @@ pub use context::Publish;
 pub use fault::{Fault, ScriptError};
 pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
 pub use library::Library;
+pub use listen::{HeldDoor, Listen, Open};
 pub use runtime::RuntimeThread;
 pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;

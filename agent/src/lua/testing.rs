@@ -60,7 +60,6 @@ impl Stage {
             modules: vec![directory.path().to_owned()],
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         };
-
         change(&mut options);
         let host = Host::new(options);
         Self {

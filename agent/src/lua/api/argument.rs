@@ -184,6 +184,15 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// A number as scripts have them; none when the value is something else.
+pub(crate) fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
 /// What Lua's `tostring` makes of a number: whole numbers without decimals.
 pub(crate) fn number_text(lua: &Lua, value: &Value) -> Option<String> {
     match value {

@@ -11,6 +11,7 @@ use mlua::LuaString;
 use rustix::fs::OFlags;
 
 use crate::lua::context::Context;
+use crate::lua::files::{Access, check};
 
 /// The place of a file. What is below `/proc` and `/sys` is where the host's kernel files are,
 /// which tests record.
@@ -25,19 +26,24 @@ pub(super) fn place(context: &Context, path: &LuaString) -> PathBuf {
     }
 }
 
-/// Opens a file to read it. A pipe that nobody writes to is empty, not waited for.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+/// Opens a file to read it, unless it is one that a plugin may not read. A pipe that nobody writes to
+/// is empty, not waited for.
+pub(super) fn open(context: &Context, path: &Path) -> io::Result<File> {
+    if context.services.is_service {
+        check(path.as_os_str().as_bytes(), Access::Read)
+            .map_err(|message| io::Error::new(io::ErrorKind::PermissionDenied, message))?;
+    }
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Reads a file of at most `most` bytes; none when it is longer.
-pub(super) fn read(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read(context: &Context, path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
     let limit = u64::try_from(most).unwrap_or(u64::MAX);
     let mut content = Vec::new();
     // Files below /proc/sys give only what fits into the first read.
     content.reserve(4096);
-    open(path)?
+    open(context, path)?
         .take(limit.saturating_add(1))
         .read_to_end(&mut content)?;
     Ok((content.len() <= most).then_some(content))

@@ -74,7 +74,7 @@ mod tests {
              assert(#filepath.glob('/absent/*') == 0)
              assert(select('#', filepath.glob('[a')) == 1 and filepath.glob('[a') == nil)
              local cpu = filepath.glob('/proc/self/sta*')
-             assert(cpu[1] == '/proc/self/stat', cpu[1])",
+             assert(cpu[2] == '/proc/self/stat', cpu[2])",
             stage.directory.path().display()
         ));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mlua::{IntoLua, Lua, Value};
 use reqwest::Method;
 
-use super::{Arguments, Failure, Module};
+use super::{Arguments, Failure, Module, as_number};
 use crate::lua::go::url::{query_escape, query_unescape};
 use crate::lua::wait::{Wait, wait};
 
@@ -36,7 +36,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let (request, special) = read(lua, &arguments)?;
         let client = match special {
             None => context.services.http.default_client(),
-            Some((insecure, ca)) => request::special_client(insecure, ca.as_deref()),
+            Some((insecure, ca)) => request::special_client(context, insecure, ca.as_deref()),
         };
         Ok(wait(request::send(client, request), |lua, outcome| {
             answer(lua, outcome, |lua, table, answer| {
@@ -118,7 +118,7 @@ fn read(lua: &Lua, arguments: &Arguments) -> Result<(Request, Special), Failure>
             }
             ("body", Value::String(body)) => request.body = body.as_bytes().to_vec(),
             ("timeout", Value::Integer(_) | Value::Number(_)) => {
-                let seconds = value.as_f64().unwrap_or_default();
+                let seconds = as_number(&value).unwrap_or_default();
                 let range = 0.001..=3600.0;
                 if !range.contains(&seconds) {
                     return Err(wrong("timeout", "0.001 to 3600 seconds expected"));
@@ -128,7 +128,7 @@ fn read(lua: &Lua, arguments: &Arguments) -> Result<(Request, Special), Failure>
             ("insecure", Value::Boolean(flag)) => insecure = *flag,
             ("ca", Value::String(path)) => ca = Some(path.to_string_lossy()),
             ("max_size", Value::Integer(_) | Value::Number(_)) => {
-                let bytes = value.as_f64().unwrap_or_default().trunc();
+                let bytes = as_number(&value).unwrap_or_default().trunc();
                 if !(0.0..=request::BODY_MAX).contains(&bytes) {
                     let range = format!("0 to {} bytes expected", request::BODY_MAX);
                     return Err(wrong("max_size", &range));

@@ -46,7 +46,7 @@ mod tests {
             is({[true] = 1}, '{"true":1}')
             is("<a&b>\n\"\255", '"\\u003ca\\u0026b\\u003e\\n\\"\\ufffd"')
             is("\226\128\168", '"\\u2028"')
-            is(1e21, "1e+21") is(1e-7, "1e-07") is(8253988864, "8253988864") is(-0.5, "-0.5")
+            is(1e21, "1e+21") is(1e-7, "1e-7") is(8253988864, "8253988864") is(-0.5, "-0.5")
             local function fails(value, text)
               local got, message = json.encode(value)
               assert(got == nil and message == text, message)

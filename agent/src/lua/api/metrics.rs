@@ -6,6 +6,7 @@ use mlua::{Lua, Table, Value as LuaValue};
 
 use super::{Arguments, Failure, Module, number_text, type_name};
 use crate::lua::context::Context;
+use crate::lua::go::number::parse_float;
 use crate::model::{Glob, Kind, Series, Unit, Value};
 use crate::serve::zalua::format;
 
@@ -14,6 +15,9 @@ const TTL: Duration = Duration::from_mins(5);
 
 /// The longest time to live; more is a mistake in the number.
 const TTL_MAX: Duration = Duration::from_hours(24 * 365);
+
+/// What the sources of plugins' values begin with.
+const PLUGINS: &str = "plugin:";
 
 /// The unit of a speed.
 pub(crate) const PER_SECOND: Unit = Unit::new("1/s");
@@ -35,13 +39,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         set_speed(lua, context, &arguments, 0.0)
     })?;
     module.function("get", |lua, context, arguments| {
-        let key = arguments.text(1)?;
-        let tags = match arguments.count() {
-            0 | 1 => Vec::new(),
-            _ => tags(lua, &arguments.table(2)?)
-                .ok_or_else(|| Failure::raise("argument #2 must be table string:string"))?,
-        };
-        let Ok(series) = series(&key, &tags) else {
+        let Some(series) = named(lua, &arguments)? else {
             return Ok((None, None));
         };
         let store = &context.services.store;
@@ -52,6 +50,19 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             return Ok((None, None));
         };
         Ok((Some(text), Some(tags_table(lua, &series)?)))
+    })?;
+    module.function("delete", |lua, context, arguments| {
+        let store = &context.services.store;
+        if let Some(series) = named(lua, &arguments)? {
+            // A collector's value is not a plugin's to take away; it would be back in seconds.
+            let is_plugins = store.with(series.as_str(), |reading| {
+                reading.source.starts_with(PLUGINS)
+            });
+            if is_plugins == Some(true) {
+                store.remove(series.as_str());
+            }
+        }
+        Ok(())
     })?;
     module.function("list", |lua, context, _| {
         let store = &context.services.store;
@@ -67,6 +78,17 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         Ok(list)
     })?;
     Ok(())
+}
+
+/// The series of a key and tags that may follow; none when there can be no such series.
+fn named(lua: &Lua, arguments: &Arguments) -> Result<Option<Series>, Failure> {
+    let key = arguments.text(1)?;
+    let tags = match arguments.count() {
+        0 | 1 => Vec::new(),
+        _ => tags(lua, &arguments.table(2)?)
+            .ok_or_else(|| Failure::raise("argument #2 must be table string:string"))?,
+    };
+    Ok(series(&key, &tags).ok())
 }
 
 fn no_value() -> Failure {
@@ -109,7 +131,7 @@ fn set_speed(
     let (series, ttl) = target(lua, arguments)?;
     let value = match arguments.get(2) {
         // What is no number counts as zero, as it did in ZaLua.
-        LuaValue::String(text) => text.to_string_lossy().parse().unwrap_or(0.0),
+        LuaValue::String(text) => parse_float(&text.as_bytes()).unwrap_or(0.0),
         LuaValue::Integer(_) | LuaValue::Number(_) => arguments.number(2)?,
         _ => return Err(no_value()),
     };
@@ -209,3 +231,7 @@ fn tags_table(lua: &Lua, series: &Series) -> mlua::Result<Table> {
     }
     Ok(table)
 }
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@
 //! `lua-stdlib/types`.
 
 mod argument;
+mod cmd;
 mod crypto;
 mod database;
 pub(super) mod every;
@@ -27,6 +28,7 @@ mod plugin;
 mod postgres;
 mod probe;
 mod procfs;
+mod prometheus;
 mod rate;
 mod regexp;
 #[cfg(test)]
@@ -50,7 +52,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
-pub(crate) use argument::{Arguments, Failure, number_text, type_name};
+pub(crate) use argument::{Arguments, Failure, as_number, number_text, type_name};
 #[cfg(test)]
 pub(super) use module::CLASSES;
 pub(crate) use module::{Module, Wrappers, object};
@@ -62,6 +64,7 @@ type Open = fn(&Module<'_>) -> mlua::Result<()>;
 
 /// Every module by the name of its global, with further names that it also has.
 pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
+    ("cmd", &[], cmd::open),
     ("crypto", &[], crypto::open),
     ("filepath", &[], filepath::open),
     ("goos", &[], goos::open),
@@ -79,6 +82,19 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("postgres", &[], postgres::open),
     ("probe", &[], probe::open),
     ("procfs", &[], procfs::open),
+    ("prometheus", &[], prometheus::open),
+    ("prometheus_counter", &[], prometheus::open_counter),
+    (
+        "prometheus_counter_labels",
+        &["prometheus_counter_lables"],
+        prometheus::open_counter_labels,
+    ),
+    ("prometheus_gauge", &[], prometheus::open_gauge),
+    (
+        "prometheus_gauge_labels",
+        &[],
+        prometheus::open_gauge_labels,
+    ),
     ("rate", &[], rate::open),
     ("regexp", &[], regexp::open),
     ("sqlite", &[], sqlite::open),

@@ -244,7 +244,7 @@ mod tests {
             end
             fails("malformed pattern (ends with '%')", string.find, "a", "a%")
             fails("malformed pattern (missing ']')", string.match, "a", "[a")
-            fails("unfinished capture", string.gsub, "a", "(a", "b")
+            fails("unfinished capture", string.gsub, "a", "(a", "%1")
             fails("unfinished capture", string.gsub, "a", "(a", function() end)
             fails("invalid capture index", string.gsub, "a", "a", "%2")
             fails("invalid replacement value (a table)", string.gsub, "a", "a", function() return {} end)

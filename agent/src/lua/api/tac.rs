@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use super::{Failure, Module, file, object};
 use crate::lua::budget::Budget;
+use crate::lua::context::Context;
 use crate::lua::quota::Held;
 
 /// The class of open files.
@@ -45,8 +46,8 @@ impl From<io::Error> for NoLine {
 }
 
 impl Backward {
-    fn open(path: &std::path::Path, held: Held) -> io::Result<Self> {
-        let file = file::open(path)?;
+    fn open(context: &Context, path: &std::path::Path, held: Held) -> io::Result<Self> {
+        let file = file::open(context, path)?;
         let data = file.metadata()?;
         if data.is_dir() {
             return Err(io::Error::from_raw_os_error(
@@ -133,10 +134,11 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
                 super::too_many(context)
             )));
         };
-        let opened = Backward::open(&file::place(context, &path), held).map_err(|error| {
-            let (path, error) = (path.to_string_lossy(), file::go_error(&error));
-            Failure::raise(format!("open error: open {path}: {error}"))
-        })?;
+        let opened =
+            Backward::open(context, &file::place(context, &path), held).map_err(|error| {
+                let (path, error) = (path.to_string_lossy(), file::go_error(&error));
+                Failure::raise(format!("open error: open {path}: {error}"))
+            })?;
         Ok(object::<Object>(lua, FILE, Some(opened))?)
     })?;
     let class = module.another()?;

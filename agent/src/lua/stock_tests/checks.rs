@@ -174,7 +174,7 @@ fn zalua_66_messages_know_years_and_zones() {
     let (_directory, _, options) = log(&lines);
     machine.first("messages", &options);
     assert_eq!(messages(&machine), found(3, 0, 0));
-    let (_directory, _, options) = log(&format!("2023-12-30T23:30:00-02:00 host {KILL}\n"));
+    let (_directory, _, options) = log(&format!("2023-12-30T23:30:00-01:00 host {KILL}\n"));
     machine.first("messages", &options);
     assert_eq!(messages(&machine), "ok");
 }

@@ -9,6 +9,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Method, redirect};
 
 use super::super::{Failure, file};
 use super::{BODY, TIME};
+use crate::lua::context::Context;
 
 /// What servers are told who asks.
 const USER_AGENT: &str = "zalua";
@@ -156,10 +157,14 @@ fn headers(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A client that trusts a further authority, or anybody.
-pub(super) fn special_client(insecure: bool, ca: Option<&str>) -> Result<Client, String> {
+pub(super) fn special_client(
+    context: &Context,
+    insecure: bool,
+    ca: Option<&str>,
+) -> Result<Client, String> {
     let mut builder = builder().tls_danger_accept_invalid_certs(insecure);
     if let Some(path) = ca {
-        let pem = file::read(path.as_ref(), CERTIFICATES_MAX)
+        let pem = file::read(context, path.as_ref(), CERTIFICATES_MAX)
             .map_err(|error| format!("open {path}: {}", file::go_error(&error)))?
             .ok_or_else(|| format!("{path} is longer than {CERTIFICATES_MAX} bytes"))?;
         let found = Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error))?;

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 
 use mlua::{Lua, Table, Value};
 
-use super::super::{number_text, type_name};
+use super::super::{as_number, number_text, type_name};
 use crate::lua::budget::Budget;
 use crate::lua::go::json::{encode_number, encode_string};
 
@@ -65,7 +65,7 @@ impl Writer<'_> {
         match value {
             Value::Boolean(flag) => self.text.push_str(if *flag { "true" } else { "false" }),
             Value::Integer(_) | Value::Number(_) => {
-                let number = value.as_f64().unwrap_or_default();
+                let number = as_number(value).unwrap_or_default();
                 let number = encode_number(number).map_err(|error| wrong(&error.to_string()))?;
                 self.text.push_str(&number);
             }

@@ -1,0 +1,441 @@
+//! `prometheus`: the kinds of Prometheus' collectors, and doors that `/metrics` is served at.
+//!
+//! Each kind is a module of its own, as it was in ZaLua: `prometheus_gauge`,
+//! `prometheus_gauge_labels`, `prometheus_counter` and `prometheus_counter_labels`, whose first name
+//! was `prometheus_counter_lables`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::{AnyUserData, IntoLua, Lua, Table, Value};
+
+use super::{Arguments, Failure, Module, number_text, object, type_name};
+use crate::lua::collectors::{Change, Kind, Options};
+use crate::lua::context::Context;
+use crate::model::Unit;
+
+/// The class of what `prometheus.listen` gives, which has no methods.
+const DOOR: &str = "prometheus.door";
+
+/// Where a state keeps its handles, by kind and number.
+const HANDLES: &str = "moonward.prometheus.handles";
+
+/// The shortest and the longest time to live, in seconds.
+const TTL_MIN: f64 = 1.0;
+const TTL_MAX: f64 = 86_400.0 * 365.0;
+
+/// A collector, as a script holds it. Each kind is a type of its own, for it has other methods.
+#[derive(Debug)]
+struct Handle<const KIND: usize>(usize);
+
+/// A door that is held open for as long as the script runs.
+struct Door;
+
+const GAUGE: usize = 0;
+const GAUGE_LABELS: usize = 1;
+const COUNTER: usize = 2;
+const COUNTER_LABELS: usize = 3;
+
+/// The module `prometheus`.
+pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
+    module.another()?.class(DOOR)?;
+    module.function("listen", |lua, context, arguments| {
+        let text = arguments.text(1)?;
+        match listen(context, &text) {
+            Ok(()) => Ok((object(lua, DOOR, Door)?.into_lua(lua)?, None)),
+            Err(message) => Ok((Value::Nil, Some(format!("prometheus.listen: {message}")))),
+        }
+    })
+}
+
+fn listen(context: &Context, text: &str) -> Result<(), String> {
+    let listen = context.services.listen.as_ref();
+    let listen = listen.ok_or("there is no HTTP door here, only the service has one")?;
+    let address = address(text, listen.beyond_loopback)
+        .ok_or_else(|| format!("{text} is no address; 127.0.0.1:2345 is one, and :2345"))?;
+    let door = (listen.open)(address)?;
+    context.doors.hold(address, door);
+    Ok(())
+}
+
+/// The address in ZaLua's words, in which one without a host means all interfaces: here that is
+/// loopback, unless the administrator allows more.
+fn address(text: &str, beyond_loopback: bool) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let host = match host {
+        "" if beyond_loopback => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        "" | "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => return None,
+    };
+    Some(SocketAddr::new(host, port))
+}
+
+/// The module `prometheus_gauge`.
+pub(super) fn open_gauge(module: &Module<'_>) -> mlua::Result<()> {
+    const CLASS: &str = "prometheus_gauge.gauge";
+    open_new::<GAUGE>(module, Kind::Gauge, CLASS)?;
+    let class = module.another()?;
+    class.function("set", |_, context, arguments| {
+        let handle = arguments.object::<Handle<GAUGE>>(1, CLASS)?;
+        change(context, handle.0, &[], Change::Set(arguments.number(2)?))
+    })?;
+    class.function("add", |_, context, arguments| {
+        let handle = arguments.object::<Handle<GAUGE>>(1, CLASS)?;
+        change(context, handle.0, &[], Change::Add(arguments.number(2)?))
+    })?;
+    class.class(CLASS)
+}
+
+/// The module `prometheus_gauge_labels`.
+pub(super) fn open_gauge_labels(module: &Module<'_>) -> mlua::Result<()> {
+    const CLASS: &str = "prometheus_gauge_labels.gauge";
+    open_new::<GAUGE_LABELS>(module, Kind::GaugeLabels, CLASS)?;
+    let class = module.another()?;
+    class.function("set", |lua, context, arguments| {
+        let handle = arguments.object::<Handle<GAUGE_LABELS>>(1, CLASS)?;
+        let labels = labels(lua, &arguments)?;
+        change(
+            context,
+            handle.0,
+            &labels,
+            Change::Set(arguments.number(3)?),
+        )
+    })?;
+    class.function("add", |lua, context, arguments| {
+        let handle = arguments.object::<Handle<GAUGE_LABELS>>(1, CLASS)?;
+        let labels = labels(lua, &arguments)?;
+        change(
+            context,
+            handle.0,
+            &labels,
+            Change::Add(arguments.number(3)?),
+        )
+    })?;
+    class.class(CLASS)
+}
+
+/// The module `prometheus_counter`.
+pub(super) fn open_counter(module: &Module<'_>) -> mlua::Result<()> {
+    const CLASS: &str = "prometheus_counter.counter";
+    open_new::<COUNTER>(module, Kind::Counter, CLASS)?;
+    let class = module.another()?;
+    class.function("inc", |_, context, arguments| {
+        let handle = arguments.object::<Handle<COUNTER>>(1, CLASS)?;
+        change(context, handle.0, &[], Change::Add(1.0))
+    })?;
+    class.function("add", |_, context, arguments| {
+        let handle = arguments.object::<Handle<COUNTER>>(1, CLASS)?;
+        change(context, handle.0, &[], Change::Add(arguments.number(2)?))
+    })?;
+    class.class(CLASS)
+}
+
+/// The module `prometheus_counter_labels`.
+pub(super) fn open_counter_labels(module: &Module<'_>) -> mlua::Result<()> {
+    const CLASS: &str = "prometheus_counter_labels.counter";
+    open_new::<COUNTER_LABELS>(module, Kind::CounterLabels, CLASS)?;
+    let class = module.another()?;
+    class.function("inc", |lua, context, arguments| {
+        let handle = arguments.object::<Handle<COUNTER_LABELS>>(1, CLASS)?;
+        change(
+            context,
+            handle.0,
+            &labels(lua, &arguments)?,
+            Change::Add(1.0),
+        )
+    })?;
+    class.function("add", |lua, context, arguments| {
+        let handle = arguments.object::<Handle<COUNTER_LABELS>>(1, CLASS)?;
+        let labels = labels(lua, &arguments)?;
+        change(
+            context,
+            handle.0,
+            &labels,
+            Change::Add(arguments.number(3)?),
+        )
+    })?;
+    class.class(CLASS)
+}
+
+fn open_new<const KIND: usize>(
+    module: &Module<'_>,
+    kind: Kind,
+    class: &'static str,
+) -> mlua::Result<()> {
+    module.function("new", move |lua, context, arguments| {
+        let registered = options(lua, &arguments.table(1)?, kind)?
+            .and_then(|options| context.services.collectors.register(kind, options));
+        match registered {
+            Ok(number) => Ok((Some(handle::<KIND>(lua, class, number)?), None)),
+            Err(message) => Ok((None, Some(message))),
+        }
+    })
+}
+
+/// The handle of a collector: the same each time.
+fn handle<const KIND: usize>(
+    lua: &Lua,
+    class: &'static str,
+    number: usize,
+) -> mlua::Result<AnyUserData> {
+    let handles = match lua.named_registry_value::<Option<Table>>(HANDLES)? {
+        Some(handles) => handles,
+        None => {
+            let handles = lua.create_table()?;
+            lua.set_named_registry_value(HANDLES, &handles)?;
+            handles
+        }
+    };
+    if let Some(known) = handles.raw_get(number)? {
+        return Ok(known);
+    }
+    let made = object(lua, class, Handle::<KIND>(number))?;
+    handles.raw_set(number, &made)?;
+    Ok(made)
+}
+
+/// The table of `new`; a message when the collector cannot be made of it.
+fn options(lua: &Lua, table: &Table, kind: Kind) -> Result<Result<Options, String>, Failure> {
+    let text = |name: &str| -> mlua::Result<Option<String>> {
+        let value: Value = table.get(name)?;
+        Ok((!value.is_nil()).then(|| stringified(lua, &value)))
+    };
+    let mut options = Options {
+        namespace: text("namespace")?.unwrap_or_default(),
+        subsystem: text("subsystem")?.unwrap_or_default(),
+        // Go's word for what is not there.
+        name: text("name")?.unwrap_or_else(|| "nil".to_owned()),
+        help: text("help")?.unwrap_or_else(|| "nil".to_owned()),
+        labels: Vec::new(),
+        ttl: None,
+    };
+    match table.get("ttl")? {
+        Value::Nil => {}
+        Value::Integer(_) | Value::Number(_) => {
+            let seconds = table.get::<f64>("ttl")?;
+            if !(TTL_MIN..=TTL_MAX).contains(&seconds) {
+                let message = format!("bad value of ttl: {TTL_MIN} to {TTL_MAX} seconds expected");
+                return Ok(Err(message));
+            }
+            options.ttl = Some(Duration::from_secs_f64(seconds));
+        }
+        other => return Ok(Err(format!("bad value type of ttl: {}", type_name(&other)))),
+    }
+    if kind.has_labels() {
+        let Value::Table(labels) = table.get("labels")? else {
+            let got: Value = table.get("labels")?;
+            return Ok(Err(format!("bad value type: {}", type_name(&got))));
+        };
+        for label in labels.sequence_values::<Value>() {
+            options.labels.push(stringified(lua, &label?));
+        }
+    }
+    Ok(Ok(options))
+}
+
+/// The labels of a call: names to values.
+fn labels(lua: &Lua, arguments: &Arguments) -> Result<Vec<(String, String)>, Failure> {
+    let mut labels = Vec::new();
+    for pair in arguments.table(2)?.pairs::<Value, Value>() {
+        let (name, value) = pair?;
+        labels.push((stringified(lua, &name), stringified(lua, &value)));
+    }
+    Ok(labels)
+}
+
+fn stringified(lua: &Lua, value: &Value) -> String {
+    match value {
+        Value::String(text) => text.to_string_lossy(),
+        Value::Boolean(flag) => flag.to_string(),
+        other => number_text(lua, other).unwrap_or_else(|| type_name(other).to_owned()),
+    }
+}
+
+fn change(
+    context: &Arc<Context>,
+    collector: usize,
+    labels: &[(String, String)],
+    change: Change,
+) -> Result<(), Failure> {
+    let services = &context.services;
+    let who = (context.run, context.source.as_str());
+    let changed = services.collectors.change(who, collector, labels, change);
+    let (series, value, ttl) = changed.map_err(Failure::raise)?;
+    if let Some(publish) = &services.publish {
+        let value = crate::model::Value::Float(value);
+        (publish.0)(&series, Unit::NONE, &value, ttl).map_err(Failure::raise)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::lua::Listen;
+    use crate::lua::testing::Stage;
+    use crate::model::Kind as ModelKind;
+
+    #[test]
+    fn zalua_59_kinds_have_handles_and_the_misspelt_name() {
+        let stage = Stage::new();
+        let run = stage.start(
+            "kinds.lua",
+            r#"local gauge = assert(prometheus_gauge.new{help = "h", name = "queue", namespace = "mail", subsystem = ""})
+            assert(gauge == prometheus_gauge.new{help = "other", name = "queue", namespace = "mail"})
+            gauge:set(2.5) gauge:add(-1)
+            local labels = assert(prometheus_gauge_labels.new{help = "disks", name = "disk", labels = {"b", "a"}})
+            assert(labels == prometheus_gauge_labels.new{name = "disk", labels = {"a", "b"}})
+            local nothing, message = prometheus_gauge_labels.new{name = "disk", labels = {"a"}}
+            assert(nothing == nil and message == "can't change labels online", message)
+            labels:set({a = 1, b = true}, 7) labels:add({a = "1", b = "true"}, 1)
+            local nothing, message = prometheus_gauge_labels.new{name = "none"}
+            assert(nothing == nil and message == "bad value type: nil", message)
+            local counter = assert(prometheus_counter.new{name = "jobs"})
+            counter:inc() counter:add(1000.2)
+            assert(prometheus_counter_lables == prometheus_counter_labels)
+            local requests = assert(prometheus_counter_lables.new{name = "requests", labels = {"code"}})
+            requests:inc({code = 200}) requests:add({code = 200}, 2)
+            local function fails(text, f, ...)
+              local ok, message = pcall(f, ...)
+              assert(not ok and message:find(text, 1, true), message)
+            end
+            fails("counter cannot decrease in value", counter.add, counter, -1)
+            fails("counter cannot decrease in value", requests.add, requests, {code = 200}, -1)
+            fails("inconsistent label cardinality", labels.set, labels, {a = 1}, 1)
+            fails('label name "b" missing in label map', labels.set, labels, {a = 1, c = 1}, 1)
+            fails("prometheus_gauge.gauge expected", gauge.set, counter, 1)
+            fails("bad argument #2 to set (number expected, got string)", gauge.set, gauge, "1")
+            local nothing, message = prometheus_counter.new{name = "queue", namespace = "mail", help = "h"}
+            assert(nothing == nil and message == "duplicate metrics collector registration attempted", message)
+            local nothing, message = prometheus_gauge.new{name = "a b"}
+            assert(nothing == nil and message:find('"a b" is not a valid metric name'), message)
+            assert(prometheus_gauge.new{}):set(1)
+            time.sleep(60)"#,
+        );
+        let value = |series: &str| {
+            stage
+                .store
+                .get(series)
+                .map(|reading| (reading.kind, reading.value.as_f64().unwrap()))
+        };
+        while value("nil").is_none() {
+            assert!(run.ending().is_none(), "{:?}", run.ending());
+            std::thread::yield_now();
+        }
+        assert_eq!(value("mail_queue"), Some((ModelKind::Gauge, 1.5)));
+        assert_eq!(
+            value(r#"disk{a="1",b="true"}"#),
+            Some((ModelKind::Gauge, 8.0))
+        );
+        assert_eq!(value("jobs"), Some((ModelKind::Counter, 1001.2)));
+        assert_eq!(
+            value(r#"requests{code="200"}"#),
+            Some((ModelKind::Counter, 3.0))
+        );
+        assert_eq!(stage.store.description("disk").as_deref(), Some("disks"));
+        run.stop();
+        stage.wait(&run).unwrap_err();
+        assert_eq!(value("mail_queue"), None, "gone with the plugin");
+        let run = stage.start(
+            "kinds.lua",
+            "prometheus_counter.new{name = 'jobs'}:inc() time.sleep(60)",
+        );
+        while value("jobs").is_none() {
+            assert!(run.ending().is_none(), "{:?}", run.ending());
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            value("jobs"),
+            Some((ModelKind::Counter, 1002.2)),
+            "it goes on"
+        );
+        run.stop();
+        stage.wait(&run).unwrap_err();
+    }
+
+    #[test]
+    fn zalua_60_doors_are_opened_and_twice_does_no_harm() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let open = {
+            let asked = Arc::clone(&asked);
+            move |address: SocketAddr| -> Result<Box<dyn std::any::Any + Send + Sync>, String> {
+                asked.lock().unwrap().push(address.to_string());
+                match address.port() {
+                    1 => Err("cannot listen at 127.0.0.1:1: it is busy".to_owned()),
+                    _ => Ok(Box::new(())),
+                }
+            }
+        };
+        let stage = Stage::changed(|options| {
+            options.listen = Some(Listen {
+                open: Arc::new(open),
+                beyond_loopback: false,
+            });
+        });
+        stage.pass(
+            "for _ = 1, 2 do assert(prometheus.listen(':2345')) end
+             assert(type(prometheus.listen('localhost:2346')) == 'userdata')
+             local nothing, message = prometheus.listen('127.0.0.1:1')
+             assert(nothing == nil and message:find('it is busy'), message)
+             local nothing, message = prometheus.listen('nonsense')
+             assert(nothing == nil and message:find('nonsense is no address'), message)
+             assert(not pcall(prometheus.listen))",
+        );
+        let all = [
+            "127.0.0.1:2345",
+            "127.0.0.1:2345",
+            "127.0.0.1:2346",
+            "127.0.0.1:1",
+        ];
+        assert_eq!(*asked.lock().unwrap(), all);
+        assert_eq!(address(":2345", true).unwrap().to_string(), "[::]:2345");
+        Stage::new().pass(
+            "local nothing, message = prometheus.listen(':2345')
+             assert(nothing == nil and message:find('only the service has one'), message)",
+        );
+    }
+
+    #[test]
+    fn the_helper_of_zalua_takes_its_arguments_in_either_order() {
+        let stage = Stage::new();
+        let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/../lua-stdlib/modules");
+        let prelude = format!("package.path = '{modules}/?.lua;' .. package.path\n");
+        let source = r#"local helper = require "prometheus_gauge"
+            local plain = helper:new{help = "h", name = "plain"}
+            plain:set(1)
+            assert(metrics.get("plain", EXTRA) == "1.00")
+            local disk = helper:new{help = "h", namespace = "system", subsystem = "disk", name = "await", labels = {"mountpoint"}}
+            disk:set(1.5, {mountpoint = "/"})
+            disk:set({mountpoint = "/home"}, 2.5)
+            local function value(mountpoint)
+              local tags = {mountpoint = mountpoint}
+              for name, text in pairs(EXTRA) do tags[name] = text end
+              return metrics.get("system_disk_await", tags)
+            end
+            assert(value("/") == "1.50" and value("/home") == "2.50")
+            metrics.set("system.disk.await", 7)
+            disk:set_from_metrics("system.disk.await", {mountpoint = "/a"})
+            disk:set_from_metrics({mountpoint = "/b"}, "system.disk.await")
+            disk:set_from_metrics("absent", {mountpoint = "/c"})
+            assert(value("/a") == "7.00" and value("/b") == "7.00" and value("/c") == nil)
+            local wrong = helper:new{name = "not a name"}
+            local ok, message = pcall(wrong.set, wrong, 1)
+            assert(not ok and message:find("is not a valid metric name"), message)"#;
+        stage.pass(format!("{prelude}EXTRA = {{}}\n{source}"));
+        let stage = Stage::new();
+        stage.write(
+            "additional_prometheus_labels.lua",
+            "return {fqdn = 'host.example'}",
+        );
+        stage.pass(format!(
+            "{prelude}EXTRA = {{fqdn = 'host.example'}}\n{source}"
+        ));
+    }
+}
