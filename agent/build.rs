@@ -67,7 +67,12 @@ fn embed_lua(library: &Path) -> io::Result<String> {
         {
             let name = file.file_stem().unwrap_or_default().to_string_lossy();
             let path = fs::canonicalize(file)?;
-            writeln!(code, "    ({name:?}, include_str!({path:?})),").map_err(io::Error::other)?;
+            writeln!(
+                code,
+                "    ({name:?}, include_str!({:?})),",
+                path.to_string_lossy()
+            )
+            .map_err(io::Error::other)?;
         }
         writeln!(code, "];").map_err(io::Error::other)?;
     }

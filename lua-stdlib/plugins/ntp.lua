@@ -2,11 +2,11 @@
 --
 -- `ok`, or what `ntpstat` says. Where there is no `ntpstat`, or no runner to start it, the key says that
 -- it is not found; ZaLua took a missing program for a clock that is not synchronised. ZaLua then gave
--- up; here it is tried again.
+-- up; here it is tried again. The option `command` is another command, which the runner has to allow too.
 local NOT_FOUND = 127
 
 plugin.every(plugin.options.interval or 60, function()
-  local result = cmd.exec("ntpstat")
+  local result = cmd.exec(plugin.options.command or "ntpstat")
   local text
   if not result or result.code == NOT_FOUND then
     text = "команда ntpstat не найдена"

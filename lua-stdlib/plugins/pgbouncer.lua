@@ -1,4 +1,9 @@
--- PgBouncer, under ZaLua's keys. Off where neither its configuration nor ZaLua's service directory is.
+-- PgBouncer 1.7 and later, under ZaLua's keys. Off where neither its configuration nor ZaLua's service
+-- directory is.
+--
+-- It asks the console at 127.0.0.1:6432 as `postgres`, who has to be in `stats_users` or `admin_users`;
+-- the options host, port, user and password change that. Columns go by their names, because their
+-- place has changed from version to version; times are microseconds there.
 local options = plugin.options
 local function is_here()
   return options.host or goos.stat("/etc/pgbouncer") or goos.stat("/etc/service/pgbouncer-6432")
@@ -12,6 +17,7 @@ local function connect()
   database, message = postgres.open({
     host = options.host or "127.0.0.1", port = options.port or 6432,
     user = options.user or "postgres", password = options.password, database = "pgbouncer",
+    max_connections = 1,
   })
   if not database then error(message, 0) end
   return database
@@ -27,20 +33,25 @@ local function rows(command)
   return result
 end
 
--- By name: their place has changed from version to version. Times are microseconds.
+-- The names of each column, and what one of ours is of it. PgBouncer 1.7 has no total_wait_time.
 local sums = {
-  ["query.count"] = {"total_query_count", 1}, received = {"total_received", 1},
-  sent = {"total_sent", 1}, ["query.total_time"] = {"total_query_time", 1e6},
-  ["query.wait_time"] = {"total_wait_time", 1e6},
+  ["query.count"] = {{"total_query_count", "total_requests"}, 1},
+  received = {{"total_received"}, 1},
+  sent = {{"total_sent"}, 1},
+  ["query.total_time"] = {{"total_query_time"}, 1e6},
+  ["query.wait_time"] = {{"total_wait_time"}, 1e6},
 }
 
 plugin.every(options.interval or 60, function()
   local stats = rows("show stats")
   for key, source in pairs(sums) do
-    local column, divisor = source[1], source[2]
-    local sum = 0
-    for _, row in ipairs(stats) do sum = sum + (tonumber(row[column]) or 0) end
-    metrics.set_counter_speed("pgbouncer." .. key, sum / divisor)
+    local sum, found = 0, false
+    for _, row in ipairs(stats) do
+      for _, column in ipairs(source[1]) do
+        if row[column] then sum, found = sum + tonumber(row[column]), true end
+      end
+    end
+    if found then metrics.set_counter_speed("pgbouncer." .. key, sum / source[2]) end
   end
   metrics.set("pgbouncer.clients.count", #rows("show clients"))
 end)

@@ -287,11 +287,7 @@ impl Page {
 impl State {
     /// What all runs came to.
     fn sums(&self) -> Sums {
-        let now = self
-            .run
-            .as_ref()
-            .map(|run| run.status())
-            .unwrap_or_default();
+        let now = self.run.as_ref().map(Run::status).unwrap_or_default();
         Sums {
             runs: self.before.runs + now.runs,
             errors: self.errors,

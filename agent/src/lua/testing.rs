@@ -48,7 +48,8 @@ impl Stage {
         Self::made(Clock::System, Root::machine(), change)
     }
 
-    fn made(clock: Clock, root: Root, change: impl FnOnce(&mut HostOptions)) -> Self {
+    /// The same with all of them.
+    pub(crate) fn made(clock: Clock, root: Root, change: impl FnOnce(&mut HostOptions)) -> Self {
         let runtime = RuntimeThread::start().unwrap();
         let store = Store::new(clock, StoreLimits::default());
         let directory = tempfile::tempdir().unwrap();

@@ -228,6 +228,16 @@ fn library_errors_are_text_at_the_place_of_the_call() {
 }
 
 #[test]
+fn a_result_without_a_message_is_one_result() {
+    Stage::new().pass(
+        "metrics.set('document', json.encode({a = 1}))
+         assert(metrics.get('document') == '{\"a\":1}')
+         assert(select('#', json.encode({})) == 1 and select('#', json.encode(print)) == 2)
+         assert(select('#', time.parse('2006', '2017')) == 1 and select('#', metrics.get('none')) == 2)",
+    );
+}
+
+#[test]
 fn waiting_works_from_everywhere() {
     Stage::new().pass(
         "time.sleep(0)

@@ -39,6 +39,13 @@ pub(crate) fn answer<R: IntoLuaMulti>(
     let values = outcome.and_then(|results| Ok(results.into_lua_multi(lua)?));
     match values {
         Ok(mut values) => {
+            // A result without a message is one result: scripts hand it on as the last argument of
+            // another call, as in `metrics.set(key, json.encode(table))`.
+            if values.front().is_some_and(|first| !first.is_nil()) {
+                while values.back().is_some_and(Value::is_nil) {
+                    values.pop_back();
+                }
+            }
             values.push_front(Value::Boolean(true));
             Ok(values)
         }

@@ -12,6 +12,7 @@ mod postgres;
 mod programs;
 mod server;
 mod sqlite;
+mod stock;
 mod tls;
 mod trouble;
 

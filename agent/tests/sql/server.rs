@@ -23,6 +23,7 @@ pub(crate) const NAME: &str = "localhost";
 /// Who may come in how: everybody on the socket, one user with a password and one with TLS only.
 const ACCESS: &str = "\
 local all all trust
+local replication all trust
 host all secret 127.0.0.1/32 scram-sha-256
 hostssl all encrypted 127.0.0.1/32 trust
 hostnossl all encrypted 127.0.0.1/32 reject
@@ -112,12 +113,40 @@ impl Postgres {
             "max_connections=20",
             "dynamic_shared_memory_type=mmap",
             "log_statement=all",
+            "shared_preload_libraries=pg_stat_statements",
+            "track_io_timing=on",
             &format!("port={port}"),
             &format!("unix_socket_directories={}", directory.display()),
         ] {
             command.args(["-c", setting]);
         }
         Running::start(command, &directory.join("log"))
+    }
+
+    /// A server that follows this one, on a copy of its data.
+    pub(crate) async fn replica(&self) -> Option<Self> {
+        let copier = programs::find("pg_basebackup")?;
+        let directory = programs::directory(ACCOUNT);
+        programs::run(
+            programs::command(&copier, ACCOUNT)
+                .args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"])
+                .args(["--username=postgres", "--port"])
+                .arg(self.port.to_string())
+                .arg("--host")
+                .arg(self.directory())
+                .arg("--pgdata")
+                .arg(directory.path().join("data")),
+        );
+        let port = programs::free_port();
+        let running = Mutex::new(Self::launch(&self.program, directory.path(), port));
+        let replica = Self {
+            directory,
+            program: self.program.clone(),
+            port,
+            running,
+        };
+        replica.until_ready().await;
+        Some(replica)
     }
 
     /// Stops the server and starts it again on the same data.

@@ -68,7 +68,7 @@ fn methods(module: &Module<'_>) -> mlua::Result<()> {
         let run = arguments.object::<Handle>(1, CLASS)?.lock().clone();
         Ok(run.is_some_and(|run| run.ending().is_none()))
     })?;
-    class.function("error", |_, _, arguments| Ok(error(&arguments)?))?;
+    class.function("error", |_, _, arguments| error(&arguments))?;
     class.function("was_stopped", |_, _, arguments| {
         Ok(error(&arguments)?.is_some_and(|error| error == STOPPED))
     })?;

@@ -1,10 +1,13 @@
 //! Checks whose answer is a sentence: the log, runit, the clock.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Machine;
+use crate::runner::{Client, Door, Policy, Server};
 
 /// A directory of services.
 struct Services(tempfile::TempDir);
@@ -111,8 +114,10 @@ fn found(oom: u32, segfault: u32, runit: u32) -> String {
 }
 
 const KILL: &str = "kernel: [12.5] Out of memory: Killed process 4127 (postgres) total-vm:1kB";
-const OLD_KILL: &str = "kernel: Out of memory: Kill process 4127 (postgres) score 900 or sacrifice child";
-const FAULT: &str = "kernel: nginx[812]: segfault at 0 ip 00007f sp 00007f error 4 in nginx[400000+1000]";
+const OLD_KILL: &str =
+    "kernel: Out of memory: Kill process 4127 (postgres) score 900 or sacrifice child";
+const FAULT: &str =
+    "kernel: nginx[812]: segfault at 0 ip 00007f sp 00007f error 4 in nginx[400000+1000]";
 const SERVICE: &str = "runit: service 'app' exit code: '1'";
 
 #[test]
@@ -121,14 +126,25 @@ fn zalua_66_messages_are_counted_over_a_day() {
     let mut lines = at(&machine, -90_000, KILL);
     lines += &at(&machine, -80_000, OLD_KILL);
     lines += &at(&machine, -70_000, KILL);
-    lines += &at(&machine, -60_000, "sshd[1]: Out of memory of a day: Kill nobody");
+    lines += &at(
+        &machine,
+        -60_000,
+        "sshd[1]: Out of memory of a day: Kill nobody",
+    );
     lines += &at(&machine, -600, FAULT);
-    lines += &at(&machine, -500, &FAULT.replace("kernel: ", "kernel: [12.5] "));
+    lines += &at(
+        &machine,
+        -500,
+        &FAULT.replace("kernel: ", "kernel: [12.5] "),
+    );
     lines += &at(&machine, -400, SERVICE);
     let (_directory, path, options) = log(&lines);
     let run = machine.first("messages", &options);
     assert_eq!(messages(&machine), found(2, 2, 1));
-    assert_eq!(machine.seen("system.messages.*"), format!("system.messages.problem {} [text]", found(2, 2, 1)));
+    assert_eq!(
+        machine.seen("system.messages.*"),
+        format!("system.messages.problem {} [text]", found(2, 2, 1))
+    );
     // What is added counts, whole lines of it; what is older than a day does not any more.
     machine.advance(10_000);
     append(&path, &at(&machine, -5, SERVICE));
@@ -174,7 +190,7 @@ fn zalua_66_messages_know_years_and_zones() {
     let (_directory, _, options) = log(&lines);
     machine.first("messages", &options);
     assert_eq!(messages(&machine), found(3, 0, 0));
-    let (_directory, _, options) = log(&format!("2023-12-30T23:30:00-02:00 host {KILL}\n"));
+    let (_directory, _, options) = log(&format!("2023-12-30T23:30:00-01:00 host {KILL}\n"));
     machine.first("messages", &options);
     assert_eq!(messages(&machine), "ok");
 }
@@ -191,4 +207,60 @@ fn zalua_66_without_a_log_the_kernel_counts_what_it_killed() {
     machine.advance(86_500);
     machine.again(&run);
     assert_eq!(messages(&machine), "ok");
+}
+
+/// What `ntp.stat` says when this is executed in place of `ntpstat`.
+fn clock(policy: Policy, command: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("runner.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let machine = Machine::with(|options| options.runner = Some(Client::socket(&socket)));
+    let server = Arc::new(Server::new(policy, "/").for_own_user());
+    machine.stage.runtime.handle().spawn(async move {
+        server
+            .serve(Door::Listening(listener), std::future::pending())
+            .await
+    });
+    machine.first("ntp", &format!("command = '{command}'"));
+    machine.seen("ntp.*")
+}
+
+#[test]
+fn zalua_66_ntp_says_whether_the_clock_is_synchronised() {
+    let ask = |command| clock(Policy::everything(), command);
+    assert_eq!(ask("echo synchronised"), "ntp.stat ok [text]");
+    assert_eq!(
+        ask("echo unsynchronised; echo more; exit 1"),
+        "ntp.stat состояние синхронизации: unsynchronised [text]"
+    );
+    let missing = "ntp.stat команда ntpstat не найдена [text]";
+    assert_eq!(ask("/absent/ntpstat"), missing);
+    assert_eq!(clock(Policy::nothing("there is no list"), "true"), missing);
+    let machine = Machine::bare();
+    machine.first("ntp", "");
+    assert_eq!(machine.seen("ntp.*"), missing, "without a runner");
+}
+
+#[test]
+fn zalua_66_plugins_without_a_subject_end_without_an_error() {
+    let machine = Machine::bare();
+    for plugin in ["net_netstat", "numa", "snmp", "temperature"] {
+        let run = machine.start(plugin, "");
+        machine.stage.wait(&run).unwrap();
+        assert_eq!(run.status().runs, 1);
+    }
+    // A machine with one node is none of NUMA's.
+    machine.write("sys/devices/system/node/node0/numastat", "numa_hit 1\n");
+    machine.stage.wait(&machine.start("numa", "")).unwrap();
+    // No server anywhere.
+    for plugin in ["postgres", "pgbouncer"] {
+        if Path::new("/etc/pgbouncer").exists() && plugin == "pgbouncer" {
+            continue;
+        }
+        machine
+            .stage
+            .wait(&machine.start(plugin, "port = 1"))
+            .unwrap();
+    }
+    assert_eq!(machine.seen("*"), "");
 }

@@ -6,7 +6,9 @@ use super::Machine;
 /// writing, and how many ms the disk was busy.
 fn line(number: &str, name: &str, counts: [u64; 7]) -> String {
     let [reads, read, read_ms, writes, written, write_ms, busy] = counts;
-    format!("{number} {name} {reads} 0 {read} {read_ms} {writes} 0 {written} {write_ms} 0 {busy} 0 0 0 0 0\n")
+    format!(
+        "{number} {name} {reads} 0 {read} {read_ms} {writes} 0 {written} {write_ms} 0 {busy} 0 0 0 0 0\n"
+    )
 }
 
 fn mount(number: &str, place: &str, device: &str) -> String {
@@ -36,10 +38,17 @@ fn machine() -> Machine {
         mount("7:0", "/snap/core", "/dev/loop0"),
     ];
     machine.write("proc/self/mountinfo", &mounts.concat());
-    for disk in ["sda", "sdb", "sdc", "nvme0n1", "nvme1n1", "vda", "xvda", "mmcblk0", "loop0", "dm-0"] {
+    for disk in [
+        "sda", "sdb", "sdc", "nvme0n1", "nvme1n1", "vda", "xvda", "mmcblk0", "loop0", "dm-0",
+    ] {
         size(&machine, disk, 1000);
     }
-    for (disk, part) in [("nvme0n1", "nvme0n1p1"), ("vda", "vda1"), ("xvda", "xvda1"), ("mmcblk0", "mmcblk0p1")] {
+    for (disk, part) in [
+        ("nvme0n1", "nvme0n1p1"),
+        ("vda", "vda1"),
+        ("xvda", "xvda1"),
+        ("mmcblk0", "mmcblk0p1"),
+    ] {
         machine.write(&format!("sys/block/{disk}/{part}/size"), "900\n");
     }
     machine.write("sys/block/dm-0/dm/name", "vg0-lv_root\n");
@@ -79,7 +88,11 @@ fn diskstats(passes: u64) -> String {
 fn measured(machine: Machine) -> Machine {
     machine.write("proc/diskstats", &diskstats(1));
     let run = machine.first("diskstat", "");
-    assert_eq!(machine.seen("system.disk.*[*"), "", "nothing on the first pass");
+    assert_eq!(
+        machine.seen("system.disk.*[*"),
+        "",
+        "nothing on the first pass"
+    );
     machine.write("proc/diskstats", &diskstats(2));
     machine.next(&run);
     machine
@@ -104,19 +117,32 @@ fn zalua_66_diskstat_tells_every_disk_by_its_mount_point() {
     assert_eq!(of("write_ops_in_sec", "/virtio"), "0.10");
     assert_eq!(of("all_ops_in_sec", "/mmc"), "0.0000");
     assert_eq!(of("utilization", "/again"), "-");
-    assert_eq!(of("read_ops_in_sec", "/hidden"), "1.00", "the one that is to be seen");
+    assert_eq!(
+        of("read_ops_in_sec", "/hidden"),
+        "1.00",
+        "the one that is to be seen"
+    );
     assert_eq!(of("read_ops_in_sec", "/snap/core"), "-");
     let seen = machine.seen("system.disk.*[/boot]");
-    let kinds: Vec<&str> = seen.lines().map(|line| line.split_once(" [").unwrap().1).collect();
+    let kinds: Vec<&str> = seen
+        .lines()
+        .map(|line| line.split_once(" [").unwrap().1)
+        .collect();
     assert_eq!(seen.lines().count(), 7, "{seen}");
     assert!(seen.starts_with("system.disk.all_ops_in_sec[/boot] 10.00 [gauge 1/s]\nsystem.disk.await[/boot] 0.50 [gauge]"), "{seen}");
-    assert_eq!(kinds.iter().filter(|kind| **kind == "gauge 1/s]").count(), 6);
+    assert_eq!(
+        kinds.iter().filter(|kind| **kind == "gauge 1/s]").count(),
+        6
+    );
 }
 
 #[test]
 fn zalua_67_a_logical_volume_with_a_dash_in_its_name_is_found() {
     let machine = measured(machine());
-    assert_eq!(machine.value("system.disk.read_bytes_in_sec[/]"), "10240.00");
+    assert_eq!(
+        machine.value("system.disk.read_bytes_in_sec[/]"),
+        "10240.00"
+    );
     assert_eq!(machine.value("system.disk.utilization[/]"), "5.00");
     assert_eq!(machine.value("system.disk.await[/]"), "2.00");
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::collect::Root;
 use crate::lua::testing::Stage;
-use crate::lua::{Ending, Run};
+use crate::lua::{Ending, HostOptions, Run};
 use crate::model::clock::ManualClock;
 use crate::model::{Clock, Glob};
 use crate::serve::zalua::format;
@@ -28,13 +28,15 @@ pub(super) struct Machine {
 impl Machine {
     /// One without any files.
     pub(super) fn bare() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with other options for the host.
+    pub(super) fn with(change: impl FnOnce(&mut HostOptions)) -> Self {
         let tree = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual();
         hand.advance(Duration::from_secs(BEGIN));
-        let stage = Stage::with(clock, Root::recorded(tree.path()));
-        // TEMPORARY
-        stage.write("prometheus_gauge.lua", "local c = {} c.__index = c function c:new() return setmetatable({}, c) end function c:set() end function c:set_from_metrics() end return c");
-        stage.write("TEMPORARY", "");
+        let stage = Stage::made(clock, Root::recorded(tree.path()), change);
         Self {
             stage,
             clock: hand,

@@ -208,11 +208,17 @@ fn zalua_66_numa_tells_pages_per_second_of_each_node_and_of_all() {
     let run = machine.first("numa", "");
     machine.change(
         "sys/devices/system/node/node0/numastat",
-        &[("numa_hit 98234123471", "numa_hit 98234129471"), ("numa_miss 18273", "numa_miss 18333")],
+        &[
+            ("numa_hit 98234123471", "numa_hit 98234129471"),
+            ("numa_miss 18273", "numa_miss 18333"),
+        ],
     );
     machine.change(
         "sys/devices/system/node/node1/numastat",
-        &[("numa_hit 87123984712", "numa_hit 87123990712"), ("other_node 223861256", "other_node 223861286")],
+        &[
+            ("numa_hit 87123984712", "numa_hit 87123990712"),
+            ("other_node 223861256", "other_node 223861286"),
+        ],
     );
     machine.next(&run);
     let mut expected = Vec::new();

@@ -8,5 +8,6 @@ mod disk;
 mod machine;
 mod memory;
 mod network;
+mod prometheus;
 
 use machine::Machine;

@@ -17,7 +17,9 @@ fn zalua_66_net_dev_tells_each_interface_whatever_it_is_called() {
     );
     machine.next(&run);
     assert_eq!(
-        machine.seen("system.net.*[eno1np0]").replace("[eno1np0]", ""),
+        machine
+            .seen("system.net.*[eno1np0]")
+            .replace("[eno1np0]", ""),
         [
             "system.net.rx.bytes 100.00 [gauge 1/s]",
             "system.net.rx.compressed 10.00 [gauge 1/s]",
@@ -67,10 +69,16 @@ fn zalua_69_interfaces_are_discovered_by_name() {
 fn zalua_66_net_netstat_tells_the_speed_of_every_counter_of_tcp() {
     let machine = Machine::bare();
     let heading = "TcpExt: SyncookiesSent ListenDrops TCPTimeouts\n";
-    machine.write("proc/net/netstat", &format!("{heading}TcpExt: 10 20 30\nIpExt: InOctets\nIpExt: 5\n"));
+    machine.write(
+        "proc/net/netstat",
+        &format!("{heading}TcpExt: 10 20 30\nIpExt: InOctets\nIpExt: 5\n"),
+    );
     let run = machine.first("net_netstat", "");
     assert_eq!(machine.seen("system.tcp.*"), "");
-    machine.write("proc/net/netstat", &format!("{heading}TcpExt: 10 80 0\nIpExt: InOctets\nIpExt: 5\n"));
+    machine.write(
+        "proc/net/netstat",
+        &format!("{heading}TcpExt: 10 80 0\nIpExt: InOctets\nIpExt: 5\n"),
+    );
     machine.next(&run);
     assert_eq!(
         machine.seen("system.tcp.*"),
@@ -83,12 +91,26 @@ fn zalua_66_net_netstat_tells_the_speed_of_every_counter_of_tcp() {
 fn zalua_66_snmp_tells_connections_per_second_and_how_many_there_are() {
     let machine = Machine::recorded("two-nodes");
     let snmp = std::fs::read_to_string(machine.path("proc/net/snmp")).unwrap();
-    let names = snmp.lines().find(|line| line.starts_with("Tcp: R")).unwrap();
+    let names = snmp
+        .lines()
+        .find(|line| line.starts_with("Tcp: R"))
+        .unwrap();
     // Fields that a kernel to come has put in between.
-    let tcp = |numbers: &str| format!("{}\nTcp: {numbers}\n", names.replace("MaxConn", "New MaxConn"));
-    machine.write("proc/net/snmp", &tcp("1 200 120000 7 -1 100 200 300 400 5 0 0 500 0 0 0"));
+    let tcp = |numbers: &str| {
+        format!(
+            "{}\nTcp: {numbers}\n",
+            names.replace("MaxConn", "New MaxConn")
+        )
+    };
+    machine.write(
+        "proc/net/snmp",
+        &tcp("1 200 120000 7 -1 100 200 300 400 5 0 0 500 0 0 0"),
+    );
     let run = machine.first("snmp", "");
-    machine.write("proc/net/snmp", &tcp("1 200 120000 9 -1 160 320 303 430 42 0 0 506 0 0 0"));
+    machine.write(
+        "proc/net/snmp",
+        &tcp("1 200 120000 9 -1 160 320 303 430 42 0 0 506 0 0 0"),
+    );
     machine.next(&run);
     assert_eq!(
         machine.seen("system.tcp.*"),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use hashbrown::HashMap;
 
-use super::name::converted;
+use super::name::{converted, is_name};
 use crate::model::{Kind, Unit};
 
 /// The number of a family.
@@ -29,6 +29,8 @@ pub(super) struct Family {
     /// Who put the first sample.
     pub(super) source: Box<str>,
     is_native: bool,
+    /// Whether a plugin gave the name, and it had to be changed to fit.
+    is_derived: bool,
 }
 
 /// How a family is shown.
@@ -49,7 +51,7 @@ type Known = Vec<(Kind, Unit, bool, Option<FamilyId>)>;
 #[derive(Debug, Default)]
 pub(super) struct Families {
     by_raw: HashMap<Box<str>, Known>,
-    by_name: HashMap<(Box<str>, Kind), FamilyId>,
+    by_name: HashMap<(Box<str>, Kind, bool), FamilyId>,
     list: Vec<Family>,
     /// The families by name, native ones first where two have one name.
     order: Vec<FamilyId>,
@@ -110,8 +112,11 @@ impl Families {
             raw: raw.into(),
             source: source.into(),
             is_native: !from_plugin,
+            is_derived: from_plugin && !is_name(raw),
         };
-        let key = (family.name.clone(), kind);
+        // The same thing may be there twice, under a plugin's key and as a collector for Prometheus
+        // with other labels: a sum over both would count it twice.
+        let key = (family.name.clone(), kind, family.is_derived);
         if let Some(id) = self.by_name.get(&key) {
             if let Some(known) = self.list.get_mut(*id as usize)
                 && family.is_native
@@ -184,7 +189,7 @@ impl Families {
         self.order.sort_by(|one, other| {
             let key = |id: &FamilyId| {
                 list.get(*id as usize)
-                    .map(|family| (&*family.name, !family.is_native, family.kind as u8))
+                    .map(|family| (&*family.name, !family.is_native, family.is_derived, family.kind as u8))
             };
             key(one).cmp(&key(other))
         });

@@ -33,7 +33,8 @@
 //! # What is left out
 //!
 //! Words are not numbers, and are not shown. A family of which there are two types shows the first:
-//! native before plugins, then by kind. That, equal samples, counters without a sound value, names
+//! native before plugins, then by kind. What a plugin made for Prometheus goes before a key of the
+//! same name: `system_disk_await{mountpoint="/"}` before `system.disk.await[/]`. That, equal samples, counters without a sound value, names
 //! of which nothing is left, and what is beyond the size of a reply is counted by [`LeftOut`].
 
 pub mod accept;
