@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::{AnyUserData, IntoLua, Lua, Table, Value};
+use mlua::{AnyUserData, Lua, Table, Value};
 
-use super::{Arguments, Failure, Module, number_text, object, type_name};
+use super::{Arguments, Failure, Found, Module, number_text, object, type_name};
 use crate::lua::collectors::{Change, Kind, Options};
 use crate::lua::context::Context;
 use crate::model::Unit;
@@ -43,8 +43,8 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("listen", |lua, context, arguments| {
         let text = arguments.text(1)?;
         match listen(context, &text) {
-            Ok(()) => Ok((object(lua, DOOR, Door)?.into_lua(lua)?, None)),
-            Err(message) => Ok((Value::Nil, Some(format!("prometheus.listen: {message}")))),
+            Ok(()) => Ok(Found::Is(object(lua, DOOR, Door)?)),
+            Err(message) => Ok(Found::Not(format!("prometheus.listen: {message}"))),
         }
     })
 }
@@ -171,8 +171,8 @@ fn open_new<const KIND: usize>(
         let registered = options(lua, &arguments.table(1)?, kind)?
             .and_then(|options| context.services.collectors.register(kind, options));
         match registered {
-            Ok(number) => Ok((Some(handle::<KIND>(lua, class, number)?), None)),
-            Err(message) => Ok((None, Some(message))),
+            Ok(number) => Ok(Found::Is(handle::<KIND>(lua, class, number)?)),
+            Err(message) => Ok(Found::Not(message)),
         }
     })
 }
@@ -183,13 +183,13 @@ fn handle<const KIND: usize>(
     class: &'static str,
     number: usize,
 ) -> mlua::Result<AnyUserData> {
-    let handles = match lua.named_registry_value::<Option<Table>>(HANDLES)? {
-        Some(handles) => handles,
-        None => {
-            let handles = lua.create_table()?;
-            lua.set_named_registry_value(HANDLES, &handles)?;
-            handles
-        }
+    let known = lua.named_registry_value::<Option<Table>>(HANDLES)?;
+    let handles = if let Some(handles) = known {
+        handles
+    } else {
+        let handles = lua.create_table()?;
+        lua.set_named_registry_value(HANDLES, &handles)?;
+        handles
     };
     if let Some(known) = handles.raw_get(number)? {
         return Ok(known);
@@ -275,12 +275,14 @@ fn change(
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::lua::Listen;
     use crate::lua::testing::Stage;
+    use crate::lua::{HeldDoor, Listen};
     use crate::model::Kind as ModelKind;
+    use crate::serve::http::Http;
 
     #[test]
     fn zalua_59_kinds_have_handles_and_the_misspelt_name() {
@@ -400,6 +402,44 @@ mod tests {
             "local nothing, message = prometheus.listen(':2345')
              assert(nothing == nil and message:find('only the service has one'), message)",
         );
+    }
+
+    #[test]
+    fn zalua_60_what_plugins_collect_is_served_for_as_long_as_they_run() {
+        let stage = Stage::changed(|options| {
+            let http = Http::new(options.store.clone(), options.board.clone());
+            let open = move |address| {
+                let door = http.listen(address, false);
+                door.map(|door| Box::new(door) as HeldDoor)
+                    .map_err(|error| error.to_string())
+            };
+            options.listen = Some(Listen {
+                open: Arc::new(open),
+                beyond_loopback: false,
+            });
+        });
+        let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (taken, address) = (busy.local_addr().unwrap(), free.local_addr().unwrap());
+        drop(free);
+        stage.pass(format!(
+            "local gauge = prometheus_gauge_labels.new{{help = 'of disks', namespace = 'system', subsystem = 'disk', name = 'await', labels = {{'mountpoint'}}}}
+             gauge:set({{mountpoint = '/'}}, 1.5)
+             prometheus_counter.new{{help = 'done', name = 'jobs_total'}}:add(3)
+             for _ = 1, 2 do assert(prometheus.listen('{address}')) end
+             local answer = assert(http.get('http://{address}/metrics'))
+             assert(answer.code == 200)
+             assert(answer.body:find('# HELP system_disk_await of disks\\n# TYPE system_disk_await gauge\\nsystem_disk_await{{mountpoint=\"/\"}} 1.5\\n', 1, true), answer.body)
+             assert(answer.body:find('# TYPE jobs_total counter\\njobs_total 3\\n', 1, true), answer.body)
+             local nothing, message = prometheus.listen('{taken}')
+             assert(nothing == nil and message:find('cannot listen at {taken}', 1, true), message)
+             local nothing, message = prometheus.listen('0.0.0.0:1')
+             assert(nothing == nil and message:find('beyond this machine'), message)
+             assert(http.get('http://{address}/metrics').code == 200)"
+        ));
+        stage.pass(format!(
+            "assert(http.get('http://{address}/metrics') == nil, 'the door is closed')"
+        ));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mlua::{Function, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
-use super::{Arguments, Failure, Module, type_name};
+use super::{Arguments, Failure, Module, type_name, whole};
 use crate::lua::context::Context;
 use crate::lua::pattern::{Budget, Capture, Match, Pattern, PatternError, expand, find, offset};
 use crate::lua::wait::answer;
@@ -105,7 +105,7 @@ fn prepare_gsub(
 fn step(lua: &Lua, context: &Context, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let (subject, pattern) = (arguments.bytes(1)?, arguments.bytes(2)?);
     let (subject, pattern) = (subject.as_bytes(), pattern.as_bytes());
-    let from = arguments.number(3)? as usize;
+    let from = usize::try_from(whole(arguments.number(3)?)).unwrap_or(0);
     if from > subject.len() {
         return Ok(MultiValue::from_iter([Value::Nil]));
     }
@@ -137,7 +137,9 @@ fn replace(
     let most = most(arguments)?;
     let (subject, replacement) = (subject.as_bytes(), replacement.as_bytes());
     let pattern = Pattern::compile(&pattern.as_bytes()).map_err(raise)?;
-    let most = most.is_finite().then_some(most.max(0.0) as usize);
+    let most = most
+        .is_finite()
+        .then_some(usize::try_from(whole(most)).unwrap_or(0));
     let is_over = || context.budget.is_spent();
     let mut budget = Budget::until(&is_over);
     let replaced = pattern.gsub(&subject, most, &mut budget, |found, result| {
@@ -160,7 +162,7 @@ fn text(lua: &Lua, arguments: &Arguments, position: usize) -> Result<LuaString, 
 /// The offset of the third argument.
 fn start(arguments: &Arguments, length: usize) -> Result<usize, Failure> {
     let first = arguments.optional_number(3)?.unwrap_or(1.0);
-    Ok(offset(first as i64, length))
+    Ok(offset(whole(first), length))
 }
 
 /// The fourth argument of `gsub`.
@@ -187,7 +189,6 @@ fn capture(lua: &Lua, subject: &[u8], found: &Match, index: usize) -> Result<Val
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn raise(error: PatternError) -> Failure {
     Failure::raise(error.to_string())
 }

@@ -235,9 +235,10 @@ impl Registry {
 }
 
 fn put(store: &Store, kind: Kind, entry: &Entry, ttl: Duration) {
-    let kind = match kind.is_counter() {
-        true => model::Kind::Counter,
-        false => model::Kind::Gauge,
+    let kind = if kind.is_counter() {
+        model::Kind::Counter
+    } else {
+        model::Kind::Gauge
     };
     // What a limit refuses is counted by the store, for this script.
     store.put_one(
