@@ -36,7 +36,7 @@ impl Collector for Load {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Averages {
     /// Over one, five and fifteen minutes.
-    pub(crate) averages: [f64; 3],
+    pub(crate) over: [f64; 3],
     /// Threads that run or could.
     pub(crate) runnable: u32,
     /// Threads in all.
@@ -51,7 +51,7 @@ pub(crate) fn read(text: &str) -> Option<Averages> {
     // Widening alone would show the error of the f32.
     let widen = |average: f32| (f64::from(average) * 100.0).round() / 100.0;
     Some(Averages {
-        averages: [load.one, load.five, load.fifteen].map(widen),
+        over: [load.one, load.five, load.fifteen].map(widen),
         runnable: load.cur,
         threads: load.max,
         last_pid: load.latest_pid,
@@ -66,7 +66,7 @@ fn take_apart(round: &mut Round<'_>, text: &str) {
         ));
         return;
     };
-    for (period, average) in ["1m", "5m", "15m"].into_iter().zip(load.averages) {
+    for (period, average) in ["1m", "5m", "15m"].into_iter().zip(load.over) {
         round.batch.gauge(
             "system.cpu.load_average",
             &[("period", period)],

@@ -41,7 +41,7 @@ pub mod root;
 pub mod round;
 pub mod schedule;
 pub mod sockets;
-pub(crate) mod tcp_states;
+pub mod tcp_states;
 pub mod temperature;
 pub mod unit;
 pub mod uptime;

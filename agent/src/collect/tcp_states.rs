@@ -19,7 +19,7 @@ use super::{ReadError, Root};
 
 /// The states by their number, under the kernel's names (`net/tcp_states.h`). A socket in
 /// `TCP_NEW_SYN_RECV`, number 12, is one in `syn_recv`.
-pub(crate) const STATES: [&str; 11] = [
+pub const STATES: [&str; 11] = [
     "established",
     "syn_sent",
     "syn_recv",
@@ -39,9 +39,11 @@ const NEW_SYN_RECEIVED: u8 = 12;
 /// How many sockets are in which state, in the order of [`STATES`], and how many in a state that is
 /// not among them or could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) states: [u64; STATES.len()],
-    pub(crate) lost: u64,
+pub struct Counts {
+    /// By state.
+    pub states: [u64; STATES.len()],
+    /// What is in another state or could not be read.
+    pub lost: u64,
 }
 
 impl Counts {
@@ -61,9 +63,11 @@ impl Counts {
     }
 }
 
-/// Counts the sockets of IPv4 and IPv6. The error is that of `/proc/net/tcp`, which is the last that
-/// is tried.
-pub(crate) fn count(root: &Root) -> Result<Counts, ReadError> {
+/// Counts the sockets of IPv4 and IPv6.
+///
+/// # Errors
+/// When `/proc/net/tcp`, which is the last that is tried, cannot be read.
+pub fn count(root: &Root) -> Result<Counts, ReadError> {
     if root.is_machine()
         && let Ok(counts) = ask_kernel()
     {
@@ -79,7 +83,7 @@ pub(crate) fn count(root: &Root) -> Result<Counts, ReadError> {
 }
 
 /// Reads `0: 0100007F:0016 00000000:0000 0A …`, below one line of headings.
-fn read_table(text: &str, counts: &mut Counts) {
+pub fn read_table(text: &str, counts: &mut Counts) {
     for line in text.lines().skip(1) {
         let state = line.split_ascii_whitespace().nth(3);
         match state.and_then(|word| u8::from_str_radix(word, 16).ok()) {
@@ -102,9 +106,9 @@ const INET: u8 = 2;
 const INET6: u8 = 10;
 /// `IPPROTO_TCP`
 const TCP: u8 = 6;
-/// A netlink header, and a request of `struct inet_diag_req_v2` behind it.
+/// A netlink header, and a request of `struct inet_diag_req_v2` (56 bytes) behind it.
 const HEADER_BYTES: usize = 16;
-const REQUEST_BYTES: usize = HEADER_BYTES + 56;
+const REQUEST_BYTES: u32 = 72;
 /// Where the state is in `struct inet_diag_msg`, behind the family.
 const STATE_OFFSET: usize = HEADER_BYTES + 1;
 /// The kernel fills at most 32 KiB at a time.
@@ -142,10 +146,10 @@ fn ask_kernel() -> io::Result<Counts> {
 }
 
 /// Asks for all sockets of a family in whatever state.
-fn request(family: u8) -> [u8; REQUEST_BYTES] {
-    let mut request = [0; REQUEST_BYTES];
+fn request(family: u8) -> [u8; REQUEST_BYTES as usize] {
+    let mut request = [0; REQUEST_BYTES as usize];
     let fields: [(usize, &[u8]); 6] = [
-        (0, &(REQUEST_BYTES as u32).to_ne_bytes()),
+        (0, &REQUEST_BYTES.to_ne_bytes()),
         (4, &BY_FAMILY.to_ne_bytes()),
         (6, &REQUEST_DUMP.to_ne_bytes()),
         (HEADER_BYTES, &[family]),
@@ -160,8 +164,12 @@ fn request(family: u8) -> [u8; REQUEST_BYTES] {
     request
 }
 
-/// Counts the sockets in one part of an answer; true when it is the last.
-fn read_answer(mut answer: &[u8], counts: &mut Counts) -> io::Result<bool> {
+/// Counts the sockets in one part of an answer of the kernel's; true when it is the last.
+///
+/// # Errors
+/// What the kernel says instead of an answer, or `InvalidData` when a message is longer than the
+/// answer or shorter than its header.
+pub fn read_answer(mut answer: &[u8], counts: &mut Counts) -> io::Result<bool> {
     while let Some((length, kind)) = header(answer) {
         let Some(message) = answer.get(..length).filter(|_| length >= HEADER_BYTES) else {
             return Err(io::ErrorKind::InvalidData.into());
@@ -256,7 +264,8 @@ mod tests {
 
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
         let mut message = vec![0; HEADER_BYTES];
-        message[..4].copy_from_slice(&((HEADER_BYTES + body.len()) as u32).to_ne_bytes());
+        let length = u32::try_from(HEADER_BYTES + body.len()).unwrap();
+        message[..4].copy_from_slice(&length.to_ne_bytes());
         message[4..6].copy_from_slice(&kind.to_ne_bytes());
         message.extend_from_slice(body);
         message.resize(message.len().next_multiple_of(4), 0);
@@ -289,12 +298,12 @@ mod tests {
             length in 0_u32..300,
         ) {
             let mut counts = Counts::default();
-            let _ = read_answer(&bytes, &mut counts);
+            drop(read_answer(&bytes, &mut counts));
             let mut bytes = bytes;
             if let Some(start) = bytes.get_mut(..4) {
                 start.copy_from_slice(&length.to_ne_bytes());
             }
-            let _ = read_answer(&bytes, &mut counts);
+            drop(read_answer(&bytes, &mut counts));
         }
 
         #[test]

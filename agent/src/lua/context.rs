@@ -103,6 +103,9 @@ const HANDLES_MAX: usize = 128;
 /// What the compiled expressions of one script may take, in bytes.
 const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
 
+/// What the windows and histograms of one script may take, in bytes.
+const VALUES_MAX: usize = 16 * 1_048_576;
+
 /// What is one script's own.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -130,6 +133,8 @@ pub(crate) struct Context {
     pub(crate) run: u64,
     /// The doors that it has asked for.
     pub(crate) doors: Doors,
+    /// Memory of its windows and histograms, in bytes.
+    pub(crate) values: Arc<Quota>,
     pending: Pending,
 }
 
@@ -164,6 +169,7 @@ impl Context {
             expressions: Quota::new(EXPRESSIONS_MAX),
             run,
             doors: Doors::default(),
+            values: Quota::new(VALUES_MAX),
             pending: Pending::default(),
         }
     }

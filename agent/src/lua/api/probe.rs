@@ -5,9 +5,11 @@ use std::sync::Arc;
 use mlua::{AnyUserData, Lua, Table};
 
 use super::store::{each, seconds, series, table_of};
-use super::window::share;
+use super::window::{hold, share};
 use super::{Failure, Module, object};
 use crate::lua::context::Context;
+use crate::lua::quota::Held;
+use crate::model::histogram::Bucket;
 use crate::model::{Glob, Histogram, Kind, Moment, Value};
 use crate::telemetry::{PartStatus, Room};
 
@@ -18,14 +20,18 @@ const SOURCE: &str = "probe.";
 
 /// The histogram of one time.
 #[derive(Debug)]
-struct Distribution(Arc<Histogram>);
+struct Distribution {
+    histogram: Arc<Histogram>,
+    /// What it may keep in memory.
+    _held: Held,
+}
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     methods(module)?;
     module.function("histogram", |lua, context, arguments| {
         let series = series(lua, &arguments, 2)?;
         match histogram(context, series.as_str()) {
-            Ok((histogram, _)) => Ok((Some(made(lua, histogram)?), None)),
+            Ok((histogram, _)) => Ok((Some(made(lua, context, histogram)?), None)),
             Err(reason) => Ok((None, Some(reason))),
         }
     })?;
@@ -80,33 +86,41 @@ fn methods(module: &Module<'_>) -> mlua::Result<()> {
     methods.function("quantile", |_, _, arguments| {
         let share = share(&arguments, 2)?;
         let this = arguments.object::<Distribution>(1, HISTOGRAM)?;
-        Ok(this.0.quantile(share))
+        Ok(this.histogram.quantile(share))
     })?;
     methods.function("count", |_, _, arguments| {
-        Ok(arguments.object::<Distribution>(1, HISTOGRAM)?.0.count as f64)
+        let this = arguments.object::<Distribution>(1, HISTOGRAM)?;
+        Ok(this.histogram.count as f64)
     })?;
     methods.function("sum", |_, _, arguments| {
-        Ok(arguments.object::<Distribution>(1, HISTOGRAM)?.0.sum)
+        let this = arguments.object::<Distribution>(1, HISTOGRAM)?;
+        Ok(this.histogram.sum)
     })?;
     methods.function("mean", |_, _, arguments| {
-        Ok(arguments.object::<Distribution>(1, HISTOGRAM)?.0.mean())
+        let this = arguments.object::<Distribution>(1, HISTOGRAM)?;
+        Ok(this.histogram.mean())
     })?;
-    methods.function("since", |lua, _, arguments| {
+    methods.function("since", |lua, context, arguments| {
         let this = arguments.object::<Distribution>(1, HISTOGRAM)?;
         let earlier = arguments.object::<Distribution>(2, HISTOGRAM)?;
-        match this.0.since(&earlier.0) {
-            Some(between) => Ok((Some(made(lua, Arc::new(between))?), None)),
-            None => {
-                let reason = "the series has begun anew, or these are of two";
-                Ok((None, Some(reason)))
-            }
-        }
+        let between = this.histogram.since(&earlier.histogram);
+        let Some(between) = between.map(Arc::new) else {
+            let reason = "the series has begun anew, or these are of two";
+            return Ok((None, Some(reason)));
+        };
+        Ok((Some(made(lua, context, between)?), None))
     })?;
     methods.class(HISTOGRAM)
 }
 
-fn made(lua: &Lua, histogram: Arc<Histogram>) -> mlua::Result<AnyUserData> {
-    object(lua, HISTOGRAM, Distribution(histogram))
+fn made(lua: &Lua, context: &Context, histogram: Arc<Histogram>) -> Result<AnyUserData, Failure> {
+    let bytes = size_of::<Histogram>() + histogram.buckets.len() * size_of::<Bucket>();
+    let held = hold(lua, context, bytes)?;
+    let content = Distribution {
+        histogram,
+        _held: held,
+    };
+    Ok(object(lua, HISTOGRAM, content)?)
 }
 
 /// The histogram of now and when it was put, or why there is none.
@@ -140,7 +154,7 @@ fn found(
     });
     readings.sort_unstable_by(|one, other| one.series.cmp(&other.series));
     let list = lua.create_table()?;
-    each(context, readings, |reading| {
+    each(context, &readings, |reading| {
         list.raw_push(table_of(lua, store.clock(), reading)?)
     })?;
     Ok(list)

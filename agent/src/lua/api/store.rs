@@ -8,7 +8,7 @@ use super::fields::finite;
 use super::metrics::tags;
 use super::{Arguments, Failure, Module};
 use crate::lua::context::Context;
-use crate::model::{Clock, Glob, Series, Value};
+use crate::model::{Clock, Glob, Rate, Series, Value};
 use crate::store::{Reading, ReadingRef};
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
@@ -28,7 +28,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("find", |lua, context, arguments| {
         let pattern = Glob::new(&arguments.text(1)?);
         let list = lua.create_table()?;
-        each(context, context.services.store.scan(&pattern), |reading| {
+        each(context, &context.services.store.scan(&pattern), |reading| {
             list.raw_push(table_of(lua, context.services.store.clock(), reading)?)
         })?;
         Ok(list)
@@ -36,17 +36,17 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("rate", |lua, context, arguments| {
         let series = series(lua, &arguments, 2)?;
         let rate = context.services.store.rate(series.as_str());
-        Ok(rate.and_then(|rate| rate.per_second()))
+        Ok(rate.and_then(Rate::per_second))
     })?;
     module.function("history", |lua, context, arguments| {
         // The tags may come at once, or behind the seconds.
         let tags_at = if arguments.get(2).is_table() { 2 } else { 3 };
         let series = series(lua, &arguments, tags_at)?;
         let seconds_at = if tags_at == 2 { 3 } else { 2 };
-        let within = match arguments.is_given(seconds_at) {
-            true => Some(seconds(&arguments, seconds_at)?),
-            false => None,
-        };
+        let within = arguments
+            .is_given(seconds_at)
+            .then(|| seconds(&arguments, seconds_at))
+            .transpose()?;
         let store = &context.services.store;
         let points = match store.history(&series, within) {
             Ok(points) => points,
@@ -92,7 +92,7 @@ pub(super) fn seconds(arguments: &Arguments, position: usize) -> Result<Duration
 /// time without an instruction of its own.
 pub(super) fn each(
     context: &Context,
-    readings: Vec<Reading>,
+    readings: &[Reading],
     mut show: impl FnMut(&Reading) -> mlua::Result<()>,
 ) -> mlua::Result<()> {
     for (index, reading) in readings.iter().enumerate() {

@@ -22,7 +22,8 @@ impl Limits {
         };
         match (limits.warn, limits.critical) {
             (None, None) => Err(fields.wrong("warn or critical must be given")),
-            (Some(warn), Some(critical)) if limits.reached(warn, critical) && warn != critical => {
+            // Both at one level is no mistake: then there is no warning.
+            (Some(warn), Some(critical)) if !limits.reached(critical, warn) => {
                 let order = if limits.below { "below" } else { "above" };
                 Err(fields.wrong(&format!(
                     "critical must lie {order} warn, or direction be the other"

@@ -34,22 +34,16 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let series = Series::new(STATE, &[("unit", &name)])
             .map_err(|error| arguments.wrong(1, &error.to_string()))?;
         let found = context.services.store.get(series.as_str());
-        match found {
-            Some(reading) => {
-                let at = context.services.store.clock().wall_at(reading.at);
-                let table = unit(lua, &name, &reading.value.to_string())?;
-                table.raw_set("at", at.0 as f64 / 1e9)?;
-                Ok((Some(table), None))
-            }
-            None => {
-                let reason = unknown(context).unwrap_or_else(|| {
-                    format!(
-                        "{name} is none of the units that are measured; see [collect.unit] in the configuration"
-                    )
-                });
-                Ok((None, Some(reason)))
-            }
-        }
+        let Some(reading) = found else {
+            let reason = unknown(context).unwrap_or_else(|| {
+                format!("{name} is none of the units that are measured; see [collect.unit] in the configuration")
+            });
+            return Ok((None, Some(reason)));
+        };
+        let at = context.services.store.clock().wall_at(reading.at);
+        let table = unit(lua, &name, &reading.value.to_string())?;
+        table.raw_set("at", at.0 as f64 / 1e9)?;
+        Ok((Some(table), None))
     })?;
     module.function("list", |lua, context, arguments| {
         let pattern = arguments.optional_text(1)?;

@@ -2,13 +2,20 @@
 
 use std::collections::VecDeque;
 
+use mlua::Lua;
+
 use super::fields::{Fields, finite, now, time};
 use super::{Arguments, Failure, Module, object};
+use crate::lua::context::Context;
+use crate::lua::quota::Held;
 
 const VALUES: &str = "window.values";
 
 /// The most values of one window; at one a second that is nearly three hours.
-const VALUES_MAX: usize = 10_000;
+const VALUES_MAX: u32 = 10_000;
+
+/// How many values room is made for at a time.
+const CHUNK: usize = 256;
 
 /// The last values, oldest first.
 #[derive(Debug)]
@@ -17,7 +24,9 @@ struct Values {
     seconds: Option<f64>,
     /// How many there may be.
     most: usize,
-    values: VecDeque<(f64, f64)>,
+    kept: VecDeque<(f64, f64)>,
+    /// The room for them, a chunk each.
+    held: Vec<Held>,
     /// The time of the last value, when the script gives times of its own.
     own_time: Option<f64>,
 }
@@ -36,11 +45,9 @@ impl Values {
         if seconds.is_some_and(|seconds| seconds <= 0.0) {
             return Err(arguments.wrong(1, "seconds must be more than 0"));
         }
-        let most = match count {
+        let most = match count.map(whole) {
             None => VALUES_MAX,
-            Some(count) if (1.0..=VALUES_MAX as f64).contains(&count) && count.fract() == 0.0 => {
-                count as usize
-            }
+            Some(Some(count @ 1..=VALUES_MAX)) => count,
             Some(_) => {
                 let what = format!("count must be a whole number from 1 to {VALUES_MAX}");
                 return Err(arguments.wrong(1, &what));
@@ -48,34 +55,36 @@ impl Values {
         };
         Ok(Self {
             seconds,
-            most,
-            values: VecDeque::new(),
+            most: most as usize,
+            kept: VecDeque::new(),
+            held: Vec::new(),
             own_time: None,
         })
     }
 
+    /// Whether the next value needs another chunk.
+    fn is_full(&self) -> bool {
+        let room = self.held.len() * CHUNK;
+        self.kept.len() >= room && room < self.most
+    }
+
     fn add(&mut self, value: f64, at: f64) {
-        self.forget(at);
-        if self.values.len() >= self.most {
-            self.values.pop_front();
+        if self.kept.len() >= self.most {
+            self.kept.pop_front();
         }
-        self.values.push_back((value, at));
+        self.kept.push_back((value, at));
     }
 
     /// Drops what has become too old.
     fn forget(&mut self, now: f64) {
         let Some(seconds) = self.seconds else { return };
-        while self
-            .values
-            .front()
-            .is_some_and(|(_, at)| now - at >= seconds)
-        {
-            self.values.pop_front();
+        while self.kept.front().is_some_and(|(_, at)| now - at >= seconds) {
+            self.kept.pop_front();
         }
     }
 
     fn numbers(&self) -> impl Iterator<Item = f64> {
-        self.values.iter().map(|(value, _)| *value)
+        self.kept.iter().map(|(value, _)| *value)
     }
 
     fn sum(&self) -> f64 {
@@ -85,12 +94,9 @@ impl Values {
     /// The value at or below which the share of all values lies.
     fn quantile(&self, share: f64) -> Option<f64> {
         let mut sorted: Vec<f64> = self.numbers().collect();
-        let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize - 1;
-        if rank >= sorted.len() {
-            return None;
-        }
-        let (_, value, _) = sorted.select_nth_unstable_by(rank, f64::total_cmp);
-        Some(*value)
+        sorted.sort_unstable_by(f64::total_cmp);
+        let rank = whole((share * sorted.len() as f64).ceil().max(1.0))?;
+        sorted.get(rank as usize - 1).copied()
     }
 }
 
@@ -110,18 +116,24 @@ fn method<R: mlua::IntoLuaMulti>(
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     let methods = module.another()?;
-    methods.function("add", |_, context, arguments| {
+    methods.function("add", |lua, context, arguments| {
         let value = finite(&arguments, 2)?;
         let at = time(context, &arguments, 3)?;
         let mut values = arguments.object_mut::<Values>(1, VALUES)?;
         values.own_time = arguments.is_given(3).then_some(at);
+        values.forget(at);
+        if values.is_full() {
+            values
+                .held
+                .push(hold(lua, context, CHUNK * size_of::<(f64, f64)>())?);
+        }
         values.add(value, at);
         Ok(())
     })?;
-    method(&methods, "count", |values, _| Ok(values.values.len()))?;
+    method(&methods, "count", |values, _| Ok(values.kept.len()))?;
     method(&methods, "sum", |values, _| Ok(values.sum()))?;
     method(&methods, "mean", |values, _| {
-        let count = values.values.len();
+        let count = values.kept.len();
         Ok((count > 0).then(|| values.sum() / count as f64))
     })?;
     method(&methods, "min", |values, _| {
@@ -137,6 +149,27 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("new", |lua, _, arguments| {
         Ok(object(lua, VALUES, Values::read(&arguments)?)?)
     })
+}
+
+/// Takes memory for values out of what the script has.
+pub(super) fn hold(lua: &Lua, context: &Context, bytes: usize) -> Result<Held, Failure> {
+    context.values.take(lua, bytes)?.ok_or_else(|| {
+        let mebibytes = context.values.most() / 1_048_576;
+        Failure::raise(format!(
+            "the windows and histograms of this script hold {mebibytes} MiB; that is the most"
+        ))
+    })
+}
+
+/// The number, when it is whole and not below zero.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is whole and within the range"
+)]
+fn whole(number: f64) -> Option<u32> {
+    let range = 0.0..=f64::from(u32::MAX);
+    (number.fract() == 0.0 && range.contains(&number)).then_some(number as u32)
 }
 
 /// A share from 0 to 1.
@@ -182,6 +215,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn windows_of_one_script_are_bounded_together_and_give_back_what_they_held() {
+        Stage::new().pass(
+            "local many = {}
+             local function fill()
+               for number = 1, 1000 do
+                 many[number] = window.new{count = 10000}
+                 for value = 1, 10000 do many[number]:add(value) end
+               end
+             end
+             for pass = 1, 2 do
+               local ok, message = pcall(fill)
+               assert(not ok and message:find('hold 16 MiB'), message)
+               assert(#many > 90 and #many < 110, #many)
+               many = {}
+             end",
+        );
+    }
+
     proptest! {
         #[test]
         fn a_quantile_has_its_share_at_or_below_it(
@@ -190,8 +242,9 @@ mod tests {
         ) {
             let mut values = Values {
                 seconds: None,
-                most: VALUES_MAX,
-                values: VecDeque::new(),
+                most: VALUES_MAX as usize,
+                kept: VecDeque::new(),
+                held: Vec::new(),
                 own_time: None,
             };
             for number in &numbers {

@@ -14,8 +14,10 @@ mod drop_in;
 mod exposure;
 mod install_and_start;
 mod machine;
+mod plugins;
 mod probes_attached;
 mod prometheus;
+mod runner;
 mod sandbox_truth;
 mod series;
 mod stock_plugins;
@@ -53,6 +55,8 @@ pub(crate) const ALL: &[&Scenario] = &[
     &counters_survive::SCENARIO,
     &zabbix_get::SCENARIO,
     &zabbix_user_parameters::SCENARIO,
+    &plugins::SCENARIO,
+    &runner::SCENARIO,
     &prometheus::SCENARIO,
     &stock_plugins::SCENARIO,
     &degrade_missing_btf::SCENARIO,

@@ -55,7 +55,7 @@ const CONFIGURATION: &str = "/etc/moonward/conf.d/50-workshop.toml";
 
 const PGBOUNCER: &str = "\
 [databases]
-* = host=/var/run/postgresql
+* = host=/var/run/postgresql user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = 6432

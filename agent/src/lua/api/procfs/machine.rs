@@ -155,7 +155,7 @@ fn stat(lua: &Lua, text: &str) -> mlua::Result<(Table, u64)> {
 
 fn loadavg(lua: &Lua, load: &load::Averages) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    for (name, average) in ["one", "five", "fifteen"].into_iter().zip(load.averages) {
+    for (name, average) in ["one", "five", "fifteen"].into_iter().zip(load.over) {
         table.raw_set(name, average)?;
     }
     table.raw_set("running", load.runnable)?;
