@@ -1,7 +1,8 @@
--- The page of metrics on ZaLua's port, for whoever asks from this machine. The same is on Moonward's own
--- HTTP door at /metrics, where there is one.
+-- The page of metrics on ZaLua's port, beside Moonward's own HTTP door, which has the same at /metrics.
 --
--- ZaLua listened to everybody, without TLS or a password; the option `listen = ":2345"` does so again.
+-- `:2345` meant all interfaces, without TLS or a password. Here it means this machine alone, unless
+-- `plugins_beyond_loopback` in the section [http] of the configuration says otherwise. The option
+-- `listen` is another address.
 local _, message = prometheus.listen(plugin.options.listen or ":2345")
 if message then error(message, 0) end
 while true do time.sleep(3600) end

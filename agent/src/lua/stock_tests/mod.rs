@@ -9,5 +9,6 @@ mod machine;
 mod memory;
 mod network;
 mod prometheus;
+mod replacing;
 
 use machine::Machine;

@@ -88,6 +88,9 @@ impl Scan {
         }
         if config.stock {
             for plugin in self.library.built_in_plugins() {
+                if found.has_zaluas(plugin.name) {
+                    continue;
+                }
                 let sighting = Sighting {
                     path: plugin.path(),
                     content: Content::Code(Arc::from(plugin.text.as_bytes())),
@@ -130,6 +133,7 @@ impl Scan {
                 continue;
             }
             match found.plugins.get(&*name) {
+                None if is_stock && found.has_zaluas(&name) => {}
                 None => self.file(&path, &name, found),
                 Some(_) if is_stock => {}
                 Some(first) => {
@@ -158,6 +162,12 @@ impl Scan {
 }
 
 impl Found {
+    /// Whether the operator has brought along ZaLua's plugin of this name, `NAME_plugin.lua`. Two
+    /// that put the same keys would take each other's speeds.
+    fn has_zaluas(&self, name: &str) -> bool {
+        self.plugins.contains_key(&format!("{name}_plugin"))
+    }
+
     /// Forgets the content of files that somebody began to write while they were read.
     pub(super) fn leave_out(&mut self, open: &HashSet<Step>) {
         for (name, steps) in &self.steps {
