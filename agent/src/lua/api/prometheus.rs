@@ -266,6 +266,7 @@ fn change(
     let who = (context.run, context.source.as_str());
     let changed = services.collectors.change(who, collector, labels, change);
     let (series, value, ttl) = changed.map_err(Failure::raise)?;
+    context.tally.sampled();
     if let Some(publish) = &services.publish {
         let value = crate::model::Value::Float(value);
         (publish.0)(&series, Unit::NONE, &value, ttl).map_err(Failure::raise)?;
@@ -275,7 +276,8 @@ fn change(
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -283,6 +285,7 @@ mod tests {
     use crate::lua::{HeldDoor, Listen};
     use crate::model::Kind as ModelKind;
     use crate::serve::http::Http;
+    use crate::telemetry::StatusBoard;
 
     #[test]
     fn zalua_59_kinds_have_handles_and_the_misspelt_name() {
@@ -402,6 +405,81 @@ mod tests {
             "local nothing, message = prometheus.listen(':2345')
              assert(nothing == nil and message:find('only the service has one'), message)",
         );
+    }
+
+    /// The names of section 7 of ZaLua's behaviour.
+    const STOCK: [&str; 15] = [
+        "system_cpu_usage",
+        "system_cpu_la_1m",
+        "system_cpu_la_5m",
+        "system_cpu_la_15m",
+        "system_disk_bytes",
+        "system_disk_ops",
+        "system_disk_utilization",
+        "system_disk_await",
+        "system_disk_percent_bytes_free",
+        "system_disk_percent_inodes_free",
+        "system_disk_expose",
+        "system_memory_bytes",
+        "system_net_info",
+        "system_tcp_netstat",
+        "system_tcp_state",
+    ];
+
+    fn metrics_at(port: u16) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn zalua_60_listen_serves_metrics_with_the_stock_names() {
+        let stage = Stage::changed(|options| {
+            let http = Http::new(options.store.clone(), StatusBoard::new());
+            let open = move |address| -> Result<crate::lua::HeldDoor, String> {
+                let door = http.listen(address, false);
+                door.map(|door| Box::new(door) as crate::lua::HeldDoor)
+                    .map_err(|error| error.to_string())
+            };
+            options.listen = Some(Listen {
+                open: Arc::new(open),
+                beyond_loopback: false,
+            });
+        });
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let names = STOCK.map(|name| format!("'{name}'")).join(", ");
+        let source = format!(
+            "for _, name in ipairs{{{names}}} do
+               local gauge = assert(prometheus_gauge_labels.new{{name = name, help = name, labels = {{'type'}}}})
+               gauge:set({{type = 'a'}}, 1)
+             end
+             assert(prometheus.listen(':{port}'))
+             metrics.set('open', 1)
+             time.sleep(1000)"
+        );
+        // The second one finds the address as soon as the first has let it go.
+        for _ in 0..2 {
+            let run = stage.start("prometheus.lua", &source);
+            while stage.store.get("open").is_none() {
+                assert!(run.ending().is_none(), "{:?}", run.ending());
+                std::thread::yield_now();
+            }
+            let text = metrics_at(port);
+            assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+            for name in STOCK {
+                let family =
+                    format!("# HELP {name} {name}\n# TYPE {name} gauge\n{name}{{type=\"a\"}} 1\n");
+                assert!(text.contains(&family), "{name}: {text}");
+            }
+            run.stop();
+            stage.wait(&run).unwrap_err();
+            stage.store.remove("open");
+        }
     }
 
     #[test]
