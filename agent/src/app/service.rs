@@ -164,7 +164,7 @@ impl Service {
             service.options.is_zaluas(),
             &service.store,
             &service.board,
-            http::for_plugins(&service.http, &service.config.http),
+            service.http.plugins.clone().listen(),
         );
         scripts::end_with_first_script(&mut service, &orders);
         service.watch_over(runtime);
