@@ -20,9 +20,10 @@ use super::service::Service;
 use super::signals::Signals;
 use super::{banner, privileges};
 use crate::cli::exit;
-use crate::config::{Config, ConfigPaths, Environment, Problems};
+use crate::config::{Config, ConfigPaths, Environment, Problems, RunnerConfig};
 use crate::model::Clock;
 use crate::probe::{self, Probes};
+use crate::runner::Client;
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
 use crate::telemetry::log::{Destination, Log, Settings, chain};
@@ -53,6 +54,8 @@ pub(super) struct Prepared {
     pub(super) notifier: Arc<Notifier>,
     /// Whether a person has started it, and not a service manager or a ZaLua client.
     pub(super) by_hand: bool,
+    /// The way to whoever executes programs for plugins.
+    pub(super) runner: Option<Client>,
     pub(super) signals: Signals,
     pub(super) inherited: Inherited,
     pub(super) probes: SharedProbes,
@@ -166,6 +169,8 @@ fn prepare(
     let board = StatusBoard::new();
     let store = Store::new(Clock::System, config.store.limits());
     let (probes, inherited) = load_probes(&config, probe::inherited(), &notifier, &board);
+    // Before anything is given up: by hand, the runner has the authority of whoever starts this.
+    let runner = runner(&config.runner, by_hand);
     match privileges::drop_all() {
         Ok(dropped) => tracing::info!(threads = dropped.threads, "{dropped}"),
         Err(error) => {
@@ -181,12 +186,39 @@ fn prepare(
         log,
         notifier,
         by_hand,
+        runner,
         signals,
         inherited,
         probes,
         store,
         board,
     })
+}
+
+/// The way to the runner: the configured socket, or, started by hand where there is none, a child,
+/// which runs from now on.
+fn runner(config: &RunnerConfig, by_hand: bool) -> Option<Client> {
+    let Some(socket) = &config.socket else {
+        tracing::info!("nothing is executed for plugins");
+        return None;
+    };
+    if !by_hand || socket.exists() {
+        tracing::info!(socket = %socket.display(), "the runner executes for plugins");
+        return Some(Client::socket(socket));
+    }
+    // What the shell left open is not for it either.
+    if let Err(error) = probe::close_in_children() {
+        tracing::warn!(%error, "the runner may inherit open descriptors");
+    }
+    let child = Client::child();
+    match child.start_child_now() {
+        Ok(()) => tracing::info!("a child executes for plugins, whatever they ask for"),
+        Err(error) => tracing::warn!(
+            error = %chain(&error),
+            "the runner cannot be started; the first command of a plugin tries again"
+        ),
+    }
+    Some(child)
 }
 
 fn load_probes(

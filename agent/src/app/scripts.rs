@@ -43,6 +43,7 @@ impl Scripts {
         store: &Store,
         board: &StatusBoard,
         listen: Listen,
+        runner: Option<Client>,
     ) -> Option<Self> {
         let runtime = match RuntimeThread::start() {
             Ok(runtime) => runtime,
@@ -57,7 +58,7 @@ impl Scripts {
             modules: config.plugin.modules.clone(),
             library: Library::at(&config.plugin.library),
             log: config.zalua.log.clone(),
-            runner: config.runner.socket.clone().map(Client::socket),
+            runner,
             listen: Some(listen),
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         });

@@ -88,6 +88,7 @@ impl Service {
             log,
             notifier,
             by_hand,
+            runner,
             signals,
             mut inherited,
             probes,
@@ -165,6 +166,7 @@ impl Service {
             &service.store,
             &service.board,
             service.http.plugins.clone().listen(),
+            runner,
         );
         scripts::end_with_first_script(&mut service, &orders);
         service.watch_over(runtime);
