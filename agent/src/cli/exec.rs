@@ -22,11 +22,12 @@ pub static VERB: Verb = Verb {
     help: "\
 Usage: moonward exec [OPTIONS] FILE
 
-Runs a Lua script in a fresh state, without the service. The exit status is 0 when it ran to its
-end, 1 when it failed, 74 when it cannot be read. The dialect is that of Lua 5.1 (LuaJIT with its
-compiler off); FILE must be text. There are the standard libraries only, and no metrics yet: base,
-package, table, io, os, string, math, bit, coroutine, and of debug getinfo and traceback. A script
-may use 256 MiB of memory and as much time as it likes.
+Runs a Lua script in a fresh state, without the service, with the library that plugins have. What it
+puts with `metrics.set` is its own and is gone when it ends; `print` shows it. What it has executed
+runs as the user who runs it. The exit status is 0 when it ran to its end, 1 when it failed, 74 when
+it cannot be read. The dialect is that of Lua 5.1 (LuaJIT with its compiler off); FILE must be text.
+A script may use 256 MiB of memory and as much time as it likes; one with `plugin.every` goes on until
+it is interrupted.
 
 Options
   --zalua            be `zalua -e`: everything goes to the standard output, an error as a line of

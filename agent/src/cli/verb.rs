@@ -23,13 +23,11 @@ pub struct Verb {
 }
 
 /// The option of every verb.
-const HELP_HELP: &str = "\
-  -h, --help         print this
+const HELP_HELP: &str = "  -h, --help         print this
 ";
 
 /// The options of every verb that asks the service.
-const REACH_HELP: &str = "\
-  --socket PATH      the control socket; default $MOONWARD_SOCKET, else
+const REACH_HELP: &str = "  --socket PATH      the control socket; default $MOONWARD_SOCKET, else
                      /run/moonward/control.sock, else
                      $XDG_RUNTIME_DIR/moonward/control.sock
   --timeout SECONDS  how long to wait for the service, 0.001 to 3600; default 10

@@ -86,6 +86,27 @@ fn every_function_has_a_page_and_every_page_a_function() {
 }
 
 #[test]
+fn the_index_has_every_page() {
+    let index = fs::read_to_string(folder("README.md")).unwrap();
+    for page in files("doc", "md") {
+        let name = page.file_name().unwrap().to_string_lossy();
+        let link = format!("(doc/{name})");
+        assert!(
+            index.contains(&link),
+            "lua-stdlib/README.md has no link to {name}"
+        );
+    }
+    for link in index.split("](").skip(1) {
+        let target = link.split(')').next().unwrap_or_default();
+        let is_there = target.contains("://") || folder(target).exists();
+        assert!(
+            is_there,
+            "lua-stdlib/README.md leads to {target}, which is not there"
+        );
+    }
+}
+
+#[test]
 fn every_function_has_an_annotation() {
     let all: String = files("types", "lua")
         .iter()

@@ -2,8 +2,31 @@
 //! no number.
 
 use mlua::{
-    FromLua, Function, Lua, LuaString, MultiValue, Table, UserDataRef, UserDataRefMut, Value,
+    Function, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, UserDataRef,
+    UserDataRefMut, Value,
 };
+
+/// The results of a function that gives one thing, or `nil` and a message. There is no second result
+/// beside the thing: what a function gives is often the last argument of another.
+#[derive(Debug)]
+pub(crate) enum Found<T> {
+    /// The thing.
+    Is(T),
+    /// There is none, and that is as it should be.
+    Nothing,
+    /// There is none; why.
+    Not(String),
+}
+
+impl<T: IntoLua> IntoLuaMulti for Found<T> {
+    fn into_lua_multi(self, lua: &Lua) -> mlua::Result<MultiValue> {
+        match self {
+            Self::Is(thing) => thing.into_lua_multi(lua),
+            Self::Nothing => Value::Nil.into_lua_multi(lua),
+            Self::Not(message) => (Value::Nil, message).into_lua_multi(lua),
+        }
+    }
+}
 
 /// Why a library function has no results.
 #[derive(Debug)]
@@ -149,16 +172,6 @@ impl Arguments {
         }
     }
 
-    /// A field of a table argument, nil when it is not there.
-    pub(crate) fn field<T: FromLua>(table: &Table, name: &str) -> Result<Option<T>, Failure> {
-        Ok(table.get::<Option<T>>(name)?)
-    }
-
-    /// The arguments themselves.
-    pub(crate) fn into_values(self) -> MultiValue {
-        self.values
-    }
-
     /// `bad argument #N to FUNCTION (WHAT)`.
     pub(crate) fn wrong(&self, position: usize, what: &str) -> Failure {
         Failure::Raise(format!(
@@ -191,6 +204,15 @@ pub(crate) fn as_number(value: &Value) -> Option<f64> {
         Value::Number(number) => Some(*number),
         _ => None,
     }
+}
+
+/// The whole part of a number; the nearest there is when it is too large, and 0 for what is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the nearest there is is what is wanted"
+)]
+pub(crate) fn whole(number: f64) -> i64 {
+    number as i64
 }
 
 /// What Lua's `tostring` makes of a number: whole numbers without decimals.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use mlua::{IntoLua, Lua, LuaString, Table, Value};
+use mlua::{IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
 use super::{Arguments, Failure, Module, as_number, type_name};
 use crate::lua::wait::wait;
@@ -27,19 +27,19 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         };
         Ok(wait(execute, |lua, outcome| match outcome {
             Ok(outcome) => results(lua, &outcome),
-            Err(message) => Ok((Value::Nil, Some(message))),
+            Err(message) => Ok((Value::Nil, message).into_lua_multi(lua)?),
         }))
     })
 }
 
-fn results(lua: &Lua, outcome: &Outcome) -> Result<(Value, Option<String>), Failure> {
+fn results(lua: &Lua, outcome: &Outcome) -> Result<MultiValue, Failure> {
     let error = outcome.error();
     if let Ending::Refused(reason) = &outcome.ending {
         let message = format!("{reason}; {SYSTEM_FILE} says what may be executed");
-        return Ok((Value::Nil, Some(message)));
+        return Ok((Value::Nil, message).into_lua_multi(lua)?);
     }
     let Some(code) = outcome.code() else {
-        return Ok((Value::Nil, error));
+        return Ok((Value::Nil, error).into_lua_multi(lua)?);
     };
     let table = lua.create_table()?;
     table.raw_set("code", code)?;
@@ -53,7 +53,11 @@ fn results(lua: &Lua, outcome: &Outcome) -> Result<(Value, Option<String>), Fail
             table.raw_set(lost, output.lost())?;
         }
     }
-    Ok((table.into_lua(lua)?, error))
+    // The table alone when nothing is wrong.
+    Ok(match error {
+        Some(error) => (table, error).into_lua_multi(lua)?,
+        None => table.into_lua_multi(lua)?,
+    })
 }
 
 /// The command, and the options behind it.
@@ -73,10 +77,7 @@ fn request(arguments: &Arguments) -> Result<Request, Failure> {
         }
         _ => Request::shell(text(&arguments.bytes(1)?)),
     };
-    let options: Option<Table> = match arguments.is_given(2) {
-        true => Some(arguments.table(2)?),
-        false => None,
-    };
+    let options: Option<Table> = arguments.optional_table(2)?;
     for pair in options.iter().flat_map(Table::pairs::<Value, Value>) {
         let (name, value) = pair?;
         let name = match &name {
@@ -140,8 +141,8 @@ mod tests {
     fn zalua_56_commands_end_in_every_way() {
         let directory = tempfile::tempdir().unwrap();
         stage(Policy::everything(), directory.path()).pass(
-            r#"local result, message = cmd.exec("echo ok; echo bad >&2")
-            assert(message == nil and result.code == 0)
+            r##"local result, message = cmd.exec("echo ok; echo bad >&2")
+            assert(message == nil and result.code == 0 and select("#", cmd.exec("true")) == 1)
             assert(result.stdout == "ok\n" and result.stderr == "bad\n")
             local result, message = cmd.exec("exit 3")
             assert(result.code == 3 and message == "exit status 3", message)
@@ -169,7 +170,7 @@ mod tests {
             local ok, message = pcall(cmd.exec, "true", {timeout = 1e9})
             assert(not ok and message:find("timeout: 0.001 to 300 seconds expected", 1, true), message)
             local ok, message = pcall(cmd.exec, "true", {tiemout = 1})
-            assert(not ok and message:find("tiemout: no such option"), message)"#,
+            assert(not ok and message:find("tiemout: no such option"), message)"##,
         );
     }
 

@@ -2,15 +2,22 @@
 //! `query`, `rows` and `close` of what it gives.
 
 use std::marker::PhantomData;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{IntoLuaMulti as _, Lua, MultiValue, Table, Value};
 
-use super::{Arguments, Failure, Module, object, type_name};
+use super::{Arguments, Failure, Module, object, too_many, type_name};
+use crate::lua::context::Context;
+use crate::lua::files::{Access, check};
+use crate::lua::quota::Held;
 use crate::lua::sql::{Cell, Database, Kind, Options, Rows, SqlError};
 use crate::lua::wait::{Wait, wait};
+
+/// The path of a database of SQLite that is in no file.
+const MEMORY: &str = ":memory:";
 
 /// The whole numbers that a number of Lua holds exactly end here.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -23,25 +30,33 @@ pub(super) trait Face: Send + Sync + 'static {
     const CLASS: &'static str;
     /// The database that it speaks to.
     const KIND: Kind;
+    /// How many of the files and connections that a plugin may have one database counts for.
+    const COST: usize = 1;
 }
 
 /// A database that a script opened.
 struct Handle<F> {
     database: Arc<Database>,
     face: PhantomData<F>,
+    _held: Held,
 }
 
 /// Fills the module.
 pub(super) fn open<F: Face>(module: &Module<'_>) -> mlua::Result<()> {
-    module.waiting("open", |_, context, arguments| {
+    module.waiting("open", |lua, context, arguments| {
         let options = match options(&arguments) {
-            Ok(options) => Ok(options),
+            Ok(options) => guard(context, options),
             Err(Refusal::Raised(failure)) => return Err(failure),
             Err(Refusal::Told(error)) => Err(error),
         };
+        let held = context.handles.take(lua, F::COST)?;
+        let held = held.ok_or_else(|| SqlError::Option(too_many(context)));
         let plugin = context.name.clone();
         Ok(wait(
-            async move { Database::open(F::KIND, options?).await },
+            async move {
+                let held = held?;
+                Ok((Database::open(F::KIND, options?).await?, held))
+            },
             move |lua, outcome| opened::<F>(lua, &plugin, outcome),
         ))
     })?;
@@ -74,10 +89,10 @@ pub(super) fn open<F: Face>(module: &Module<'_>) -> mlua::Result<()> {
 fn opened<F: Face>(
     lua: &Lua,
     plugin: &str,
-    outcome: Result<Database, SqlError>,
+    outcome: Result<(Database, Held), SqlError>,
 ) -> Result<MultiValue, Failure> {
-    let database = match outcome {
-        Ok(database) => database,
+    let (database, held) = match outcome {
+        Ok(opened) => opened,
         Err(error) => return Ok((Value::Nil, error.to_string()).into_lua_multi(lua)?),
     };
     tracing::info!(
@@ -89,6 +104,7 @@ fn opened<F: Face>(
     let handle = Handle::<F> {
         database: Arc::new(database),
         face: PhantomData,
+        _held: held,
     };
     Ok(object(lua, F::CLASS, handle)?.into_lua_multi(lua)?)
 }
@@ -231,6 +247,30 @@ fn options(arguments: &Arguments) -> Result<Options, Refusal> {
         path: given.text("path")?.map(PathBuf::from),
         writable: given.truth("writable")?,
         create: given.truth("create")?,
+    })
+}
+
+/// Refuses a file that the script may not open. Its path becomes absolute, because SQLite takes
+/// `file:…` for an address with options.
+fn guard(context: &Context, options: Options) -> Result<Options, SqlError> {
+    let Some(path) = options.path.as_deref() else {
+        return Ok(options);
+    };
+    if !context.services.is_service || path.as_os_str().is_empty() || path.as_os_str() == MEMORY {
+        return Ok(options);
+    }
+    let refused = |message| SqlError::Option(message);
+    let path = std::path::absolute(path)
+        .map_err(|error| refused(format!("{}: {error}", path.display())))?;
+    let access = if options.writable || options.create {
+        Access::Write
+    } else {
+        Access::Read
+    };
+    check(path.as_os_str().as_bytes(), access).map_err(refused)?;
+    Ok(Options {
+        path: Some(path),
+        ..options
     })
 }
 

@@ -40,9 +40,8 @@ pub(super) fn open(context: &Context, path: &Path) -> io::Result<File> {
 /// Reads a file of at most `most` bytes; none when it is longer.
 pub(super) fn read(context: &Context, path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
     let limit = u64::try_from(most).unwrap_or(u64::MAX);
-    let mut content = Vec::new();
     // Files below /proc/sys give only what fits into the first read.
-    content.reserve(4096);
+    let mut content = Vec::with_capacity(4096);
     open(context, path)?
         .take(limit.saturating_add(1))
         .read_to_end(&mut content)?;

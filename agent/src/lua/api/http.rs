@@ -4,10 +4,10 @@ mod request;
 
 use std::time::Duration;
 
-use mlua::{IntoLua, Lua, Value};
+use mlua::{Lua, Table, Value};
 use reqwest::Method;
 
-use super::{Arguments, Failure, Module, as_number};
+use super::{Arguments, Failure, Found, Module, as_number, whole};
 use crate::lua::go::url::{query_escape, query_unescape};
 use crate::lua::wait::{Wait, wait};
 
@@ -54,8 +54,8 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     })?;
     module.function("unescape", |lua, _, arguments| {
         Ok(match query_unescape(&arguments.bytes(1)?.as_bytes()) {
-            Ok(text) => (Some(lua.create_string(text)?), None),
-            Err(error) => (None, Some(format!("unescape error: {error}\n"))),
+            Ok(text) => Found::Is(lua.create_string(text)?),
+            Err(error) => Found::Not(format!("unescape error: {error}\n")),
         })
     })
 }
@@ -71,8 +71,8 @@ fn simple(client: Result<reqwest::Client, String>, request: Request) -> Wait {
 fn answer(
     lua: &Lua,
     outcome: Result<Answer, Error>,
-    add: impl FnOnce(&Lua, &mlua::Table, Answer) -> mlua::Result<()>,
-) -> Result<(Value, Option<String>), Failure> {
+    add: impl FnOnce(&Lua, &Table, Answer) -> mlua::Result<()>,
+) -> Result<Found<Table>, Failure> {
     match outcome {
         Ok(mut answer) => {
             let table = lua.create_table()?;
@@ -80,9 +80,9 @@ fn answer(
             let body = lua.create_string(std::mem::take(&mut answer.body))?;
             table.raw_set("body", body)?;
             add(lua, &table, answer)?;
-            Ok((table.into_lua(lua)?, None))
+            Ok(Found::Is(table))
         }
-        Err(error) => Ok((Value::Nil, Some(error.to_string()))),
+        Err(error) => Ok(Found::Not(error.to_string())),
     }
 }
 
@@ -133,7 +133,7 @@ fn read(lua: &Lua, arguments: &Arguments) -> Result<(Request, Special), Failure>
                     let range = format!("0 to {} bytes expected", request::BODY_MAX);
                     return Err(wrong("max_size", &range));
                 }
-                request.max_size = bytes as usize;
+                request.max_size = usize::try_from(whole(bytes)).unwrap_or(0);
             }
             (
                 name @ ("url" | "method" | "headers" | "body" | "timeout" | "insecure" | "ca"

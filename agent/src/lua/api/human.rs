@@ -1,11 +1,11 @@
 //! `human`: times as people say them.
 
-use super::Module;
+use super::{Module, whole};
 use crate::lua::go::human;
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("time", |_, context, arguments| {
-        let then = arguments.number(1)?.trunc() as i64;
+        let then = whole(arguments.number(1)?);
         let now = context.services.store.clock().wall().seconds();
         Ok(human::time(then, i64::try_from(now).unwrap_or(i64::MAX)))
     })
@@ -49,10 +49,11 @@ mod tests {
             (1080 * day, "3 years ago", "3 years from now"),
             (37 * 360 * day, "a long while ago", "a long while from now"),
         ] {
-            source += &format!(
+            let line = format!(
                 "assert(human.time(now - {seconds}) == '{past}', human.time(now - {seconds}))
                  assert(human.time(now + {seconds}) == '{future}', human.time(now + {seconds}))\n"
             );
+            source.push_str(&line);
         }
         stage.pass(source + "assert(not pcall(human.time, '1'))");
     }

@@ -3,23 +3,21 @@
 mod decode;
 mod encode;
 
-use mlua::Value;
-
-use super::{Failure, Module};
+use super::{Failure, Found, Module};
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("decode", |lua, _, arguments| {
         let text = arguments.bytes(1)?;
         match decode::decode(lua, &text.as_bytes()) {
-            Ok(value) => Ok((value, None)),
-            Err(decode::Error::Text(message)) => Ok((Value::Nil, Some(message))),
+            Ok(value) => Ok(Found::Is(value)),
+            Err(decode::Error::Text(message)) => Ok(Found::Not(message)),
             Err(decode::Error::Engine(error)) => Err(Failure::Engine(error)),
         }
     })?;
     module.function("encode", |lua, context, arguments| {
         match encode::encode(lua, &context.budget, arguments.any(1)?) {
-            Ok(text) => Ok((Some(lua.create_string(text)?), None)),
-            Err(encode::Error::Value(message)) => Ok((None, Some(message))),
+            Ok(text) => Ok(Found::Is(lua.create_string(text)?)),
+            Err(encode::Error::Value(message)) => Ok(Found::Not(message)),
             Err(encode::Error::Engine(error)) => Err(Failure::Engine(error)),
         }
     })
@@ -32,11 +30,13 @@ mod tests {
     #[test]
     fn zalua_42_values_are_written_as_zalua_did() {
         Stage::new().pass(
-            r#"local function is(value, text)
+            r##"local function is(value, text)
               local got, message = json.encode(value)
               assert(got == text and message == nil, tostring(got) .. " is not " .. text)
             end
             is({}, "null")
+            assert(select("#", json.encode({})) == 1 and select("#", json.decode("1")) == 1)
+            metrics.set("discovery", json.encode({data = {}}))
             is(nil, "{}")
             is({data = {}}, '{"data":null}')
             is({data = {{["{#MOUNTPOINT}"] = "/"}}}, '{"data":[{"{#MOUNTPOINT}":"/"}]}')
@@ -63,7 +63,7 @@ mod tests {
             fails(0 / 0, "json: unsupported value: NaN")
             fails(1 / 0, "json: unsupported value: +Inf")
             local ok, message = pcall(json.encode)
-            assert(message:find("bad argument #1 to encode %(value expected%)"), message)"#,
+            assert(message:find("bad argument #1 to encode %(value expected%)"), message)"##,
         );
     }
 

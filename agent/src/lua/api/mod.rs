@@ -52,7 +52,7 @@ use std::sync::Arc;
 
 use mlua::Lua;
 
-pub(crate) use argument::{Arguments, Failure, as_number, number_text, type_name};
+pub(crate) use argument::{Arguments, Failure, Found, as_number, number_text, type_name, whole};
 #[cfg(test)]
 pub(super) use module::CLASSES;
 pub(crate) use module::{Module, Wrappers, object};

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::{AnyUserData, IntoLua, Lua, Table, Value};
+use mlua::{AnyUserData, Lua, Table, Value};
 
-use super::{Arguments, Failure, Module, number_text, object, type_name};
+use super::{Arguments, Failure, Found, Module, number_text, object, type_name};
 use crate::lua::collectors::{Change, Kind, Options};
 use crate::lua::context::Context;
 use crate::model::Unit;
@@ -43,8 +43,8 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("listen", |lua, context, arguments| {
         let text = arguments.text(1)?;
         match listen(context, &text) {
-            Ok(()) => Ok((object(lua, DOOR, Door)?.into_lua(lua)?, None)),
-            Err(message) => Ok((Value::Nil, Some(format!("prometheus.listen: {message}")))),
+            Ok(()) => Ok(Found::Is(object(lua, DOOR, Door)?)),
+            Err(message) => Ok(Found::Not(format!("prometheus.listen: {message}"))),
         }
     })
 }
@@ -171,8 +171,8 @@ fn open_new<const KIND: usize>(
         let registered = options(lua, &arguments.table(1)?, kind)?
             .and_then(|options| context.services.collectors.register(kind, options));
         match registered {
-            Ok(number) => Ok((Some(handle::<KIND>(lua, class, number)?), None)),
-            Err(message) => Ok((None, Some(message))),
+            Ok(number) => Ok(Found::Is(handle::<KIND>(lua, class, number)?)),
+            Err(message) => Ok(Found::Not(message)),
         }
     })
 }
@@ -183,13 +183,13 @@ fn handle<const KIND: usize>(
     class: &'static str,
     number: usize,
 ) -> mlua::Result<AnyUserData> {
-    let handles = match lua.named_registry_value::<Option<Table>>(HANDLES)? {
-        Some(handles) => handles,
-        None => {
-            let handles = lua.create_table()?;
-            lua.set_named_registry_value(HANDLES, &handles)?;
-            handles
-        }
+    let known = lua.named_registry_value::<Option<Table>>(HANDLES)?;
+    let handles = if let Some(handles) = known {
+        handles
+    } else {
+        let handles = lua.create_table()?;
+        lua.set_named_registry_value(HANDLES, &handles)?;
+        handles
     };
     if let Some(known) = handles.raw_get(number)? {
         return Ok(known);
@@ -266,6 +266,7 @@ fn change(
     let who = (context.run, context.source.as_str());
     let changed = services.collectors.change(who, collector, labels, change);
     let (series, value, ttl) = changed.map_err(Failure::raise)?;
+    context.tally.sampled();
     if let Some(publish) = &services.publish {
         let value = crate::model::Value::Float(value);
         (publish.0)(&series, Unit::NONE, &value, ttl).map_err(Failure::raise)?;
@@ -275,12 +276,16 @@ fn change(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::lua::Listen;
     use crate::lua::testing::Stage;
+    use crate::lua::{HeldDoor, Listen};
     use crate::model::Kind as ModelKind;
+    use crate::serve::http::Http;
+    use crate::telemetry::StatusBoard;
 
     #[test]
     fn zalua_59_kinds_have_handles_and_the_misspelt_name() {
@@ -400,6 +405,119 @@ mod tests {
             "local nothing, message = prometheus.listen(':2345')
              assert(nothing == nil and message:find('only the service has one'), message)",
         );
+    }
+
+    /// The names of section 7 of ZaLua's behaviour.
+    const STOCK: [&str; 15] = [
+        "system_cpu_usage",
+        "system_cpu_la_1m",
+        "system_cpu_la_5m",
+        "system_cpu_la_15m",
+        "system_disk_bytes",
+        "system_disk_ops",
+        "system_disk_utilization",
+        "system_disk_await",
+        "system_disk_percent_bytes_free",
+        "system_disk_percent_inodes_free",
+        "system_disk_expose",
+        "system_memory_bytes",
+        "system_net_info",
+        "system_tcp_netstat",
+        "system_tcp_state",
+    ];
+
+    fn metrics_at(port: u16) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn zalua_60_listen_serves_metrics_with_the_stock_names() {
+        let stage = Stage::changed(|options| {
+            let http = Http::new(options.store.clone(), StatusBoard::new());
+            let open = move |address| -> Result<crate::lua::HeldDoor, String> {
+                let door = http.listen(address, false);
+                door.map(|door| Box::new(door) as crate::lua::HeldDoor)
+                    .map_err(|error| error.to_string())
+            };
+            options.listen = Some(Listen {
+                open: Arc::new(open),
+                beyond_loopback: false,
+            });
+        });
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let names = STOCK.map(|name| format!("'{name}'")).join(", ");
+        let source = format!(
+            "for _, name in ipairs{{{names}}} do
+               local gauge = assert(prometheus_gauge_labels.new{{name = name, help = name, labels = {{'type'}}}})
+               gauge:set({{type = 'a'}}, 1)
+             end
+             assert(prometheus.listen(':{port}'))
+             metrics.set('open', 1)
+             time.sleep(1000)"
+        );
+        // The second one finds the address as soon as the first has let it go.
+        for _ in 0..2 {
+            let run = stage.start("prometheus.lua", &source);
+            while stage.store.get("open").is_none() {
+                assert!(run.ending().is_none(), "{:?}", run.ending());
+                std::thread::yield_now();
+            }
+            let text = metrics_at(port);
+            assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+            for name in STOCK {
+                let family =
+                    format!("# HELP {name} {name}\n# TYPE {name} gauge\n{name}{{type=\"a\"}} 1\n");
+                assert!(text.contains(&family), "{name}: {text}");
+            }
+            run.stop();
+            stage.wait(&run).unwrap_err();
+            stage.store.remove("open");
+        }
+    }
+
+    #[test]
+    fn zalua_60_what_plugins_collect_is_served_for_as_long_as_they_run() {
+        let stage = Stage::changed(|options| {
+            let http = Http::new(options.store.clone(), options.board.clone());
+            let open = move |address| {
+                let door = http.listen(address, false);
+                door.map(|door| Box::new(door) as HeldDoor)
+                    .map_err(|error| error.to_string())
+            };
+            options.listen = Some(Listen {
+                open: Arc::new(open),
+                beyond_loopback: false,
+            });
+        });
+        let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (taken, address) = (busy.local_addr().unwrap(), free.local_addr().unwrap());
+        drop(free);
+        stage.pass(format!(
+            "local gauge = prometheus_gauge_labels.new{{help = 'of disks', namespace = 'system', subsystem = 'disk', name = 'await', labels = {{'mountpoint'}}}}
+             gauge:set({{mountpoint = '/'}}, 1.5)
+             prometheus_counter.new{{help = 'done', name = 'jobs_total'}}:add(3)
+             for _ = 1, 2 do assert(prometheus.listen('{address}')) end
+             local answer = assert(http.get('http://{address}/metrics'))
+             assert(answer.code == 200)
+             assert(answer.body:find('# HELP system_disk_await of disks\\n# TYPE system_disk_await gauge\\nsystem_disk_await{{mountpoint=\"/\"}} 1.5\\n', 1, true), answer.body)
+             assert(answer.body:find('# TYPE jobs_total counter\\njobs_total 3\\n', 1, true), answer.body)
+             local nothing, message = prometheus.listen('{taken}')
+             assert(nothing == nil and message:find('cannot listen at {taken}', 1, true), message)
+             local nothing, message = prometheus.listen('0.0.0.0:1')
+             assert(nothing == nil and message:find('beyond this machine'), message)
+             assert(http.get('http://{address}/metrics').code == 200)"
+        ));
+        stage.pass(format!(
+            "assert(http.get('http://{address}/metrics') == nil, 'the door is closed')"
+        ));
     }
 
     #[test]

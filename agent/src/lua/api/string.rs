@@ -2,9 +2,12 @@
 //!
 //! The engine's own cannot be interrupted. `string.lua` has those parts that call the script.
 
+use std::sync::Arc;
+
 use mlua::{Function, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
-use super::{Arguments, Failure, Module, type_name};
+use super::{Arguments, Failure, Module, type_name, whole};
+use crate::lua::context::Context;
 use crate::lua::pattern::{Budget, Capture, Match, Pattern, PatternError, expand, find, offset};
 use crate::lua::wait::answer;
 
@@ -13,12 +16,13 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     let lua = module.lua();
     let string: Table = lua.globals().get("string")?;
     let on = module.on(string.clone());
-    on.function("find", |lua, _, arguments| {
+    on.function("find", |lua, context, arguments| {
         let (subject, pattern) = (text(lua, &arguments, 1)?, text(lua, &arguments, 2)?);
         let subject = subject.as_bytes();
         let from = start(&arguments, subject.len())?;
         let plain = !matches!(arguments.get(4), Value::Nil | Value::Boolean(false));
-        let mut budget = Budget::default();
+        let is_over = || context.budget.is_spent();
+        let mut budget = Budget::until(&is_over);
         let found = find(&subject, &pattern.as_bytes(), from, plain, &mut budget);
         let Some(found) = found.map_err(raise)? else {
             return Ok(MultiValue::from_iter([Value::Nil]));
@@ -30,12 +34,13 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         }
         Ok(results)
     })?;
-    on.function("match", |lua, _, arguments| {
+    on.function("match", |lua, context, arguments| {
         let (subject, pattern) = (text(lua, &arguments, 1)?, text(lua, &arguments, 2)?);
         let subject = subject.as_bytes();
         let from = start(&arguments, subject.len())?;
         let pattern = Pattern::compile(&pattern.as_bytes()).map_err(raise)?;
-        let found = pattern.find(&subject, from, &mut Budget::default());
+        let is_over = || context.budget.is_spent();
+        let found = pattern.find(&subject, from, &mut Budget::until(&is_over));
         match found.map_err(raise)? {
             Some(found) => captures(lua, &subject, &found),
             None => Ok(MultiValue::from_iter([Value::Nil])),
@@ -45,10 +50,14 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         .load(include_str!("string.lua"))
         .set_name("=string.lua")
         .call((
-            part(lua, "gmatch", prepare_gmatch)?,
-            part(lua, "gsub", prepare_gsub)?,
-            part(lua, "gsub", step)?,
-            part(lua, "gsub", replace)?,
+            part(module, "gmatch", |lua, _, arguments| {
+                prepare_gmatch(lua, arguments)
+            })?,
+            part(module, "gsub", |lua, _, arguments| {
+                prepare_gsub(lua, arguments)
+            })?,
+            part(module, "gsub", step)?,
+            part(module, "gsub", replace)?,
         ))?;
     on.field("gmatch", &gmatch)?;
     // Its name in Lua 5.0, which the engine still has.
@@ -58,13 +67,16 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
 
 /// A part for `string.lua`; `name` is the function that messages name.
 fn part<R: IntoLuaMulti>(
-    lua: &Lua,
+    module: &Module<'_>,
     name: &'static str,
-    body: impl Fn(&Lua, &Arguments) -> Result<R, Failure> + Send + 'static,
+    body: impl Fn(&Lua, &Context, &Arguments) -> Result<R, Failure> + Send + 'static,
 ) -> mlua::Result<Function> {
-    lua.create_function(move |lua, values: MultiValue| {
-        answer(lua, body(lua, &Arguments::new(name, values)))
-    })
+    let context = Arc::clone(module.context());
+    module
+        .lua()
+        .create_function(move |lua, values: MultiValue| {
+            answer(lua, body(lua, &context, &Arguments::new(name, values)))
+        })
 }
 
 fn prepare_gmatch(lua: &Lua, arguments: &Arguments) -> Result<(LuaString, LuaString), Failure> {
@@ -90,10 +102,10 @@ fn prepare_gsub(
 }
 
 /// The first match from an offset on: where it begins and ends, and what it caught.
-fn step(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
+fn step(lua: &Lua, context: &Context, arguments: &Arguments) -> Result<MultiValue, Failure> {
     let (subject, pattern) = (arguments.bytes(1)?, arguments.bytes(2)?);
     let (subject, pattern) = (subject.as_bytes(), pattern.as_bytes());
-    let from = arguments.number(3)? as usize;
+    let from = usize::try_from(whole(arguments.number(3)?)).unwrap_or(0);
     if from > subject.len() {
         return Ok(MultiValue::from_iter([Value::Nil]));
     }
@@ -101,7 +113,9 @@ fn step(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
         Value::Boolean(true) => Pattern::compile(&pattern),
         _ => Pattern::compile_global(&pattern),
     };
-    let found = pattern.and_then(|pattern| pattern.find(&subject, from, &mut Budget::default()));
+    let is_over = || context.budget.is_spent();
+    let mut budget = Budget::until(&is_over);
+    let found = pattern.and_then(|pattern| pattern.find(&subject, from, &mut budget));
     let Some(found) = found.map_err(raise)? else {
         return Ok(MultiValue::from_iter([Value::Nil]));
     };
@@ -113,14 +127,22 @@ fn step(lua: &Lua, arguments: &Arguments) -> Result<MultiValue, Failure> {
 }
 
 /// `gsub` with a text as the replacement.
-fn replace(lua: &Lua, arguments: &Arguments) -> Result<(LuaString, usize), Failure> {
+fn replace(
+    lua: &Lua,
+    context: &Context,
+    arguments: &Arguments,
+) -> Result<(LuaString, usize), Failure> {
     let (subject, pattern) = (text(lua, arguments, 1)?, text(lua, arguments, 2)?);
     let replacement = text(lua, arguments, 3)?;
     let most = most(arguments)?;
     let (subject, replacement) = (subject.as_bytes(), replacement.as_bytes());
     let pattern = Pattern::compile(&pattern.as_bytes()).map_err(raise)?;
-    let most = most.is_finite().then_some(most.max(0.0) as usize);
-    let replaced = pattern.gsub(&subject, most, &mut Budget::default(), |found, result| {
+    let most = most
+        .is_finite()
+        .then_some(usize::try_from(whole(most)).unwrap_or(0));
+    let is_over = || context.budget.is_spent();
+    let mut budget = Budget::until(&is_over);
+    let replaced = pattern.gsub(&subject, most, &mut budget, |found, result| {
         expand(&replacement, found, &subject, result)
     });
     let (result, count): (Vec<u8>, usize) = replaced.map_err(raise)?;
@@ -140,7 +162,7 @@ fn text(lua: &Lua, arguments: &Arguments, position: usize) -> Result<LuaString, 
 /// The offset of the third argument.
 fn start(arguments: &Arguments, length: usize) -> Result<usize, Failure> {
     let first = arguments.optional_number(3)?.unwrap_or(1.0);
-    Ok(offset(first as i64, length))
+    Ok(offset(whole(first), length))
 }
 
 /// The fourth argument of `gsub`.
@@ -167,7 +189,6 @@ fn capture(lua: &Lua, subject: &[u8], found: &Match, index: usize) -> Result<Val
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn raise(error: PatternError) -> Failure {
     Failure::raise(error.to_string())
 }

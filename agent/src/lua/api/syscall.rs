@@ -1,8 +1,6 @@
 //! `syscall`: what a file system has room for.
 
-use mlua::{IntoLua, Value};
-
-use super::{Module, file};
+use super::{Found, Module, file};
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("statfs", |lua, context, arguments| {
@@ -12,7 +10,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             Err(error) => {
                 let error = file::go_error(&error.into());
                 let message = format!("syscall statfs error: {error}\n");
-                return Ok((Value::Nil, Some(message)));
+                return Ok(Found::Not(message));
             }
         };
         // As floats, since all numbers of scripts are.
@@ -23,7 +21,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         table.raw_set("avail", bytes(stat.f_bavail))?;
         table.raw_set("files", stat.f_files)?;
         table.raw_set("files_free", stat.f_ffree)?;
-        Ok((table.into_lua(lua)?, None))
+        Ok(Found::Is(table))
     })
 }
 

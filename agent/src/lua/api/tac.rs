@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::{Failure, Module, file, object};
+use super::{Failure, Found, Module, file, object};
 use crate::lua::budget::Budget;
 use crate::lua::context::Context;
 use crate::lua::quota::Held;
@@ -145,13 +145,13 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     class.function("line", |lua, context, arguments| {
         let mut object = arguments.object_mut::<Object>(1, FILE)?;
         let Some(file) = object.as_mut() else {
-            return Ok((None, Some("file is closed".to_owned())));
+            return Ok(Found::Not("file is closed".to_owned()));
         };
         Ok(match file.line(&context.budget) {
-            Ok(Some(line)) => (Some(lua.create_string(line)?), None),
-            Ok(None) | Err(NoLine::Interrupted) => (None, None),
-            Err(NoLine::Long) => (None, Some(format!("line is longer than {LINE_MAX} bytes"))),
-            Err(NoLine::Read(error)) => (None, Some(file::go_error(&error))),
+            Ok(Some(line)) => Found::Is(lua.create_string(line)?),
+            Ok(None) | Err(NoLine::Interrupted) => Found::Nothing,
+            Err(NoLine::Long) => Found::Not(format!("line is longer than {LINE_MAX} bytes")),
+            Err(NoLine::Read(error)) => Found::Not(file::go_error(&error)),
         })
     })?;
     class.function("close", |_, _, arguments| {
@@ -204,7 +204,7 @@ mod tests {
         let stage = Stage::new();
         let mut content = String::new();
         for number in 1..=3000 {
-            content += &format!("{}{number}\n", "x".repeat(number % 40));
+            content.extend(["x".repeat(number % 40), format!("{number}\n")]);
         }
         let numbers = stage.write("numbers", content);
         let long = "l".repeat(1_048_576);

@@ -4,13 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::{IntoLua, Lua, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Arguments, Failure, Module, file, object, too_many};
+use super::{Arguments, Failure, Found, Module, file, object, too_many, whole};
 use crate::lua::quota::Held;
 use crate::lua::wait::{Wait, wait};
 
@@ -75,9 +74,9 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             Ok(open) => {
                 let stream = Arc::new(Mutex::new(Some(open)));
                 let connection = object(lua, CONNECTION, Connection { address, stream })?;
-                Ok((connection.into_lua(lua)?, None))
+                Ok(Found::Is(connection))
             }
-            Err(error) => Ok((Value::Nil, Some(format!("dial tcp {address}: {error}")))),
+            Err(error) => Ok(Found::Not(format!("dial tcp {address}: {error}"))),
         }))
     })?;
     let class = module.another()?;
@@ -97,7 +96,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             Ok::<_, Failure>(error.map(|error| format!("write to `{address}`: {error}")))
         }))
     })?;
-    class.waiting("read", read)?;
+    class.waiting("read", |_, _, arguments| read(&arguments))?;
     class.waiting("close", |_, _, arguments| {
         let connection = arguments.object::<Connection>(1, CONNECTION)?;
         let stream = Arc::clone(&connection.stream);
@@ -107,11 +106,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     class.class(CONNECTION)
 }
 
-fn read(
-    _: &Lua,
-    _: &Arc<crate::lua::context::Context>,
-    arguments: Arguments,
-) -> Result<Wait, Failure> {
+fn read(arguments: &Arguments) -> Result<Wait, Failure> {
     let connection = arguments.object::<Connection>(1, CONNECTION)?;
     let most = arguments.optional_number(2)?.unwrap_or(READ).trunc();
     if !(1.0..=READ_MAX).contains(&most) {
@@ -129,7 +124,7 @@ fn read(
             return Err(CLOSED.to_owned());
         };
         let mut taken = Vec::new();
-        let mut source = (&mut open.stream).take(most as u64);
+        let mut source = (&mut open.stream).take(u64::try_from(whole(most)).unwrap_or(0));
         let time = Duration::from_secs_f64(seconds);
         limited(time, source.read_buf(&mut taken)).await?;
         if taken.is_empty() {
@@ -138,9 +133,9 @@ fn read(
         Ok(taken)
     };
     Ok(wait(read, move |lua, outcome| match outcome {
-        Ok(taken) => Ok((Some(lua.create_string(taken)?), None)),
-        Err(error) if error == "EOF" => Ok((None, Some(error))),
-        Err(error) => Ok((None, Some(format!("read from `{address}`: {error}")))),
+        Ok(taken) => Ok(Found::Is(lua.create_string(taken)?)),
+        Err(error) if error == "EOF" => Ok(Found::Not(error)),
+        Err(error) => Ok(Found::Not(format!("read from `{address}`: {error}"))),
     }))
 }
 

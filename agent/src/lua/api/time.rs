@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failure, Module};
+use super::{Failure, Found, Module};
 use crate::lua::go::time::parse;
 use crate::lua::wait::wait;
 
@@ -20,8 +20,8 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("parse", |_, _, arguments| {
         let (layout, value) = (arguments.bytes(1)?, arguments.bytes(2)?);
         Ok(match parse(&layout.as_bytes(), &value.as_bytes()) {
-            Ok(time) => (Some(time.seconds as f64), None),
-            Err(error) => (None, Some(error.to_string())),
+            Ok(time) => Found::Is(time.seconds as f64),
+            Err(error) => Found::Not(error.to_string()),
         })
     })?;
     module.waiting("sleep", |_, context, arguments| {
@@ -50,9 +50,10 @@ mod tests {
     #[test]
     fn zalua_50_times_are_read_with_layouts_and_pauses_are_whole_seconds() {
         Stage::new().pass(
-            r#"assert(time.parse("2006-01-02 15:04:05", "2017-06-09 12:30:00") == 1497011400)
+            r##"assert(time.parse("2006-01-02 15:04:05", "2017-06-09 12:30:00") == 1497011400)
             assert(time.parse("2006-01-02T15:04:05Z07:00", "2017-06-09T12:30:00+02:00") == 1497004200)
             assert(time.parse("Jan _2 15:04:05", "Jun  9 12:30:00") < -62e9)
+            assert(select("#", time.parse("2006", "2017")) == 1)
             local seconds, message = time.parse("2006", "x")
             assert(seconds == nil and message:find("parsing time"), message)
             local seconds, message = time.parse("2006-01-02", "2017-02-30")
@@ -64,7 +65,7 @@ mod tests {
             assert(took >= 0 and took < 10e9, took)
             assert(math.abs(time.unix_nano() / 1e9 - time.unix()) < 2)
             local ok, message = pcall(time.sleep, "1")
-            assert(message:find("bad argument #1 to sleep %(number expected, got string%)"), message)"#,
+            assert(message:find("bad argument #1 to sleep %(number expected, got string%)"), message)"##,
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mlua::{IntoLuaMulti, Value};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode};
@@ -35,9 +36,12 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             let answer = ask(&name, &address).await;
             answer.map_err(|error| format!("dial tcp {address}: {error}"))
         };
-        Ok(wait(ask, |_, outcome| match outcome {
-            Ok(certificates) => Ok((Some(certificates.end), None, certificates.problem)),
-            Err(message) => Ok((None, Some(message), None)),
+        Ok(wait(ask, |lua, outcome| {
+            Ok(match outcome {
+                Ok(Certificates { end, problem: None }) => end.into_lua_multi(lua)?,
+                Ok(Certificates { end, problem }) => (end, Value::Nil, problem).into_lua_multi(lua)?,
+                Err(message) => (Value::Nil, message).into_lua_multi(lua)?,
+            })
         }))
     })
 }

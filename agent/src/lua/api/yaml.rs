@@ -2,15 +2,15 @@
 
 use mlua::{IntoLua, Lua, Value};
 
-use super::Module;
+use super::{Found, Module};
 use crate::lua::go::yaml::{Node, decode};
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("decode", |lua, _, arguments| {
         let text = arguments.bytes(1)?;
         match decode(&text.as_bytes()) {
-            Ok(node) => Ok((value(lua, &node)?, None)),
-            Err(error) => Ok((Value::Nil, Some(error.to_string()))),
+            Ok(node) => Ok(Found::Is(value(lua, &node)?)),
+            Err(error) => Ok(Found::Not(error.to_string())),
         }
     })
 }

@@ -1,12 +1,12 @@
 //! The registry: collectors, their series, and whose each series is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Kind, Options, TTL};
-use crate::model::{self, Series, Unit, Value};
+use crate::model::{self, Moment, Series, Unit, Value};
 use crate::store::Store;
 
 /// The most collectors. They stay for as long as the host does, so a name made up anew each time
@@ -15,6 +15,16 @@ const COLLECTORS_MAX: usize = 10_000;
 
 /// The most series of all collectors, remembered counters included.
 const SERIES_MAX: usize = 100_000;
+
+/// The most series that one run of a script sets, so that none takes the room of all others.
+pub(super) const SERIES_OF_ONE_MAX: usize = 10_000;
+
+/// How old a value is when it is put again. What was set a moment ago is not: a counter that is put
+/// twice in a row would seem to stand still.
+const RENEWED_AFTER: Duration = Duration::from_secs(50);
+
+/// For how long a counter is remembered that nobody counts with.
+const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// A registry.
 #[derive(Debug)]
@@ -31,8 +41,8 @@ struct Inner {
     by_name: HashMap<String, usize>,
     /// How many series all collectors have.
     series: usize,
-    /// Those who run.
-    running: HashSet<u64>,
+    /// Those who run, and how many series each of them has set.
+    running: HashMap<u64, usize>,
 }
 
 #[derive(Debug)]
@@ -51,6 +61,7 @@ struct Entry {
     owner: Option<u64>,
     /// What the store calls the script that set it.
     source: String,
+    put_at: Moment,
 }
 
 /// What is done to a value.
@@ -72,14 +83,14 @@ impl Registry {
     /// A run of a script begins; gives the number that it is known by.
     pub(in crate::lua) fn begin(&self) -> u64 {
         let run = self.next_run.fetch_add(1, Ordering::Relaxed);
-        self.lock().running.insert(run);
+        self.lock().running.insert(run, 0);
         run
     }
 
     /// A run has ended: what it set last is taken out of the store.
     pub(in crate::lua) fn end(&self, run: u64) {
         let mut inner = self.lock();
-        if !inner.running.remove(&run) {
+        if inner.running.remove(&run).is_none() {
             return;
         }
         let mut dropped = 0;
@@ -162,22 +173,44 @@ impl Registry {
         change: Change,
     ) -> Result<(Series, f64, Duration), String> {
         let mut inner = self.lock();
-        let is_running = inner.running.contains(&run);
-        let is_full = inner.series >= SERIES_MAX;
-        let collector = inner
-            .collectors
+        let now = self.store.clock().now();
+        let Inner {
+            collectors,
+            series: count,
+            running,
+            ..
+        } = &mut *inner;
+        let collector = collectors
             .get_mut(collector)
             .ok_or_else(|| "there is no such collector".to_owned())?;
         let kind = collector.kind;
-        if let (true, Change::Add(by)) = (kind.is_counter(), change)
-            && (by.is_nan() || by < 0.0)
-        {
-            return Err("counter cannot decrease in value".to_owned());
+        if let (true, Change::Add(by)) = (kind.is_counter(), change) {
+            if by.is_nan() || by < 0.0 {
+                return Err("counter cannot decrease in value".to_owned());
+            }
+            if by.is_infinite() {
+                return Err("counter cannot be increased without end".to_owned());
+            }
         }
         let series = series(&collector.options, labels)?;
-        let is_new = !collector.values.contains_key(series.as_str());
-        if is_new && is_full {
+        let known = collector.values.get(series.as_str());
+        let (is_new, owner) = (known.is_none(), known.and_then(|entry| entry.owner));
+        if is_new && *count >= SERIES_MAX {
             return Err(format!("there are {SERIES_MAX} series already"));
+        }
+        let is_running = running.contains_key(&run);
+        if let Some(own) = running.get_mut(&run)
+            && owner != Some(run)
+        {
+            if *own >= SERIES_OF_ONE_MAX {
+                return Err(format!(
+                    "the plugin has {SERIES_OF_ONE_MAX} series already; use fewer label values"
+                ));
+            }
+            *own += 1;
+            if let Some(before) = owner.and_then(|owner| running.get_mut(&owner)) {
+                *before -= 1;
+            }
         }
         let ttl = collector.options.ttl.unwrap_or(TTL);
         let entry = collector
@@ -188,6 +221,7 @@ impl Registry {
                 value: 0.0,
                 owner: None,
                 source: String::new(),
+                put_at: now,
             });
         match change {
             Change::Set(value) => entry.value = value,
@@ -196,37 +230,44 @@ impl Registry {
         entry.owner = is_running.then_some(run);
         source.clone_into(&mut entry.source);
         let value = entry.value;
+        entry.put_at = now;
         put(&self.store, kind, entry, ttl);
-        inner.series += usize::from(is_new);
+        *count += usize::from(is_new);
         Ok((series, value, ttl))
     }
 
     /// Puts the series of all who run into the store again, those aside that say themselves how long
-    /// they hold.
+    /// they hold, and forgets what has come to the end of its time.
     pub(in crate::lua) fn renew(&self) {
+        let now = self.store.clock().now();
         let mut inner = self.lock();
-        let mut dropped = 0;
-        for collector in &mut inner.collectors {
-            let kind = collector.kind;
-            if collector.options.ttl.is_none() {
-                for entry in collector
-                    .values
-                    .values()
-                    .filter(|entry| entry.owner.is_some())
-                {
+        let Inner {
+            collectors,
+            series: count,
+            running,
+            ..
+        } = &mut *inner;
+        for collector in collectors {
+            let (kind, ttl) = (collector.kind, collector.options.ttl);
+            collector.values.retain(|_, entry| {
+                let age = now.since(entry.put_at);
+                let stays = match (ttl, entry.owner) {
+                    (Some(ttl), _) => age < ttl,
+                    (None, Some(_)) => true,
+                    (None, None) => age < REMEMBERED,
+                };
+                if !stays {
+                    *count -= 1;
+                    if let Some(own) = entry.owner.and_then(|owner| running.get_mut(&owner)) {
+                        *own -= 1;
+                    }
+                } else if ttl.is_none() && entry.owner.is_some() && age >= RENEWED_AFTER {
+                    entry.put_at = now;
                     put(&self.store, kind, entry, TTL);
                 }
-            } else if !kind.is_counter() {
-                // What has come to the end of its time is forgotten here too.
-                let before = collector.values.len();
-                let store = &self.store;
-                collector
-                    .values
-                    .retain(|series, _| store.with(series, |_| ()).is_some());
-                dropped += before - collector.values.len();
-            }
+                stays
+            });
         }
-        inner.series -= dropped;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -235,9 +276,10 @@ impl Registry {
 }
 
 fn put(store: &Store, kind: Kind, entry: &Entry, ttl: Duration) {
-    let kind = match kind.is_counter() {
-        true => model::Kind::Counter,
-        false => model::Kind::Gauge,
+    let kind = if kind.is_counter() {
+        model::Kind::Counter
+    } else {
+        model::Kind::Gauge
     };
     // What a limit refuses is counted by the store, for this script.
     store.put_one(

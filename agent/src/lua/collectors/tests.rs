@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::registry::Change;
+use super::registry::{Change, SERIES_OF_ONE_MAX};
 use super::{Kind, Options, Registry, TTL};
 use crate::model::Clock;
 use crate::store::{Store, StoreLimits};
@@ -137,4 +137,55 @@ fn what_is_wrong_is_told_in_prometheus_words() {
         "name as Desc{fqName: \"a\", help: \"\", constLabels: {}, variableLabels: []} \
          has different label names or a different help string",
     );
+}
+
+#[test]
+fn one_script_cannot_take_the_room_of_all_others() {
+    let store = Store::new(Clock::System, StoreLimits::default());
+    let registry = Registry::new(store);
+    let (one, two) = (registry.begin(), registry.begin());
+    let gauge = registry
+        .register(Kind::GaugeLabels, options("g", &["a"]))
+        .unwrap();
+    let set = |run, value: usize| {
+        let labels = label("a", &value.to_string());
+        registry.change((run, "plugin:x"), gauge, &labels, Change::Set(1.0))
+    };
+    for value in 0..SERIES_OF_ONE_MAX {
+        set(one, value).unwrap();
+    }
+    let error = set(one, SERIES_OF_ONE_MAX).unwrap_err();
+    assert!(error.contains("10000 series already"), "{error}");
+    set(one, 0).unwrap();
+    // What another one takes over is no longer on the first one's account.
+    set(two, 0).unwrap();
+    set(one, SERIES_OF_ONE_MAX).unwrap();
+    assert!(set(one, SERIES_OF_ONE_MAX + 1).is_err());
+    registry.end(one);
+    for value in 1..SERIES_OF_ONE_MAX {
+        set(two, value).unwrap();
+    }
+}
+
+#[test]
+fn a_counter_keeps_its_rate_when_it_is_renewed_and_is_forgotten_after_a_day() {
+    let (clock, hand) = Clock::manual();
+    let store = Store::new(clock, StoreLimits::default());
+    let registry = Registry::new(store.clone());
+    let run = registry.begin();
+    let counter = registry.register(Kind::Counter, options("c", &[])).unwrap();
+    let add = |run, by| registry.change((run, "plugin:x"), counter, &[], Change::Add(by));
+    add(run, 10.0).unwrap();
+    hand.advance(Duration::from_secs(10));
+    add(run, 10.0).unwrap();
+    let rate = store.rate("c");
+    hand.advance(Duration::from_secs(1));
+    registry.renew();
+    assert_eq!(store.rate("c"), rate, "nothing was put");
+    assert!(add(run, f64::INFINITY).is_err());
+    registry.end(run);
+    hand.advance(Duration::from_hours(24));
+    registry.renew();
+    let (_, value, _) = add(registry.begin(), 1.0).unwrap();
+    assert_eq!(value, 1.0);
 }

@@ -10,6 +10,7 @@ pub mod human;
 pub mod json;
 pub mod number;
 mod quote;
+pub mod regexp;
 pub mod strings;
 pub mod time;
 pub mod url;

@@ -76,7 +76,7 @@ impl Engine {
 }
 
 /// Steps that are enough for every pattern here that LuaJIT can match in a moment.
-fn budget() -> Budget {
+fn budget() -> Budget<'static> {
     Budget::new(200_000)
 }
 
@@ -94,7 +94,7 @@ fn told(subject: &[u8], result: Result<Vec<Option<Capture>>, PatternError>) -> V
     parts.into_iter().map(one).collect::<Vec<_>>().join(&b'\n')
 }
 
-fn too_long<T>(result: &Result<T, PatternError>, budget: &Budget) -> bool {
+fn too_long<T>(result: &Result<T, PatternError>, budget: &Budget<'_>) -> bool {
     budget.left() == 0 && matches!(result, Err(PatternError::TooComplex))
 }
 

@@ -79,20 +79,20 @@ impl Match {
 }
 
 /// Attempts to match one pattern at several places of one subject.
-pub(super) struct Attempt<'a> {
+pub(super) struct Attempt<'a, 'b> {
     items: &'a [Item],
     subject: &'a [u8],
     /// Empty between two attempts; kept so that a search takes memory once.
     slots: Vec<Slot>,
     depth: usize,
-    budget: &'a mut Budget,
+    budget: &'a mut Budget<'b>,
 }
 
 /// Where the match ends; none when there is no match.
 type End = Result<Option<usize>, PatternError>;
 
-impl<'a> Attempt<'a> {
-    pub(super) fn new(pattern: &'a Pattern, subject: &'a [u8], budget: &'a mut Budget) -> Self {
+impl<'a, 'b> Attempt<'a, 'b> {
+    pub(super) fn new(pattern: &'a Pattern, subject: &'a [u8], budget: &'a mut Budget<'b>) -> Self {
         Self {
             items: &pattern.items,
             subject,

@@ -19,7 +19,7 @@ impl Pattern {
         &self,
         subject: &[u8],
         limit: Option<usize>,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
         mut replace: impl FnMut(&Match, &mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(Vec<u8>, usize), E> {
         bounded(subject)?;

@@ -33,7 +33,7 @@ pub fn find(
     pattern: &[u8],
     from: usize,
     plain: bool,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Option<Match>, PatternError> {
     if !plain && !is_plain(pattern) {
         return Pattern::compile(pattern)?.find(subject, from, budget);
@@ -62,7 +62,7 @@ impl Pattern {
         &self,
         subject: &[u8],
         from: usize,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Option<Match>, PatternError> {
         let length = bounded(subject)?.len();
         let last = if self.anchored { from } else { length };
@@ -74,7 +74,7 @@ impl Pattern {
         &self,
         subject: &[u8],
         starts: Range<usize>,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Option<Match>, PatternError> {
         let mut attempt = Attempt::new(self, subject, budget);
         let mut at = starts.start;
@@ -123,7 +123,7 @@ impl GlobalMatch {
     pub fn step(
         &mut self,
         subject: &[u8],
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Option<Match>, PatternError> {
         let starts = self.from..bounded(subject)?.len() + 1;
         let found = self.pattern.first_in(subject, starts, budget)?;

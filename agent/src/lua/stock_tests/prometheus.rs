@@ -145,7 +145,7 @@ fn zalua_66_the_network_has_gauges_for_prometheus() {
 #[test]
 fn zalua_66_net_tcp_counts_sockets_as_ss_does() {
     let machine = Machine::recorded("two-nodes");
-    machine.first("net_tcp", "");
+    let _run = machine.first("net_tcp", "");
     // closed: 5102 - (4213 + 218 - 1827), as `ss --summary` has it.
     assert_eq!(
         machine.seen("*"),

@@ -31,6 +31,12 @@ const DOORS_MAX: usize = 16;
 /// does not pass at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a door that was let go may take to close, for whoever opens it again.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// How often to look whether it has closed.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// How often the thread says that it is alive.
 const BEAT: Duration = Duration::from_secs(2);
 
@@ -167,12 +173,25 @@ impl Http {
         if let Some(door) = doors.get(&address).and_then(Weak::upgrade) {
             return Ok(door);
         }
+        // The thread closes a door in its own time, and whoever comes right after finds it closing.
+        let mut patience = match doors.contains_key(&address) {
+            true => CLOSING,
+            false => Duration::ZERO,
+        };
         doors.retain(|_, door| door.strong_count() > 0);
         if doors.len() >= DOORS_MAX {
             return Err(OpenError::TooMany(address));
         }
-        let listener =
-            TcpListener::bind(address).map_err(|error| OpenError::Bind(address, error))?;
+        let listener = loop {
+            match TcpListener::bind(address) {
+                Ok(listener) => break listener,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && !patience.is_zero() => {
+                    thread::sleep(LOOK);
+                    patience = patience.saturating_sub(LOOK);
+                }
+                Err(error) => return Err(OpenError::Bind(address, error)),
+            }
+        };
         let door = Arc::new(self.serve(listener, Access::default())?);
         doors.insert(address, Arc::downgrade(&door));
         Ok(door)

@@ -1,4 +1,5 @@
-//! From Go's way to write an expression to that of the crate `regex`.
+//! Go's package `regexp`: from its way to write an expression to that of the crate `regex`, whose
+//! engine is of the same kind.
 
 use std::fmt::Write;
 use std::iter::Peekable;
@@ -11,7 +12,7 @@ use std::str::Chars;
 ///
 /// # Errors
 /// When a repetition is more than Go's thousand.
-pub(super) fn translate(expression: &str) -> Result<String, String> {
+pub fn translate(expression: &str) -> Result<String, String> {
     let mut output = String::with_capacity(expression.len() + 16);
     let mut rest = expression.chars().peekable();
     while let Some(character) = rest.next() {

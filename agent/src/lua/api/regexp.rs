@@ -1,20 +1,17 @@
 //! `regexp`: regular expressions as Go's package of that name writes them.
 //!
 //! The engine is Rust's, which like Go's takes time in proportion to the text and never more.
-//! [`translate`] rewrites what the two write differently.
-
-mod translate;
+//! [`crate::lua::go::regexp`] rewrites what the two write differently.
 
 use std::sync::Arc;
 
-use mlua::{IntoLua, Lua, LuaString, Table, Value};
+use mlua::{Lua, LuaString, Table};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::{Arguments, Failure, Module, object};
+use super::{Arguments, Failure, Found, Module, object};
 use crate::lua::context::Context;
+use crate::lua::go::regexp::translate;
 use crate::lua::quota::Held;
-
-use translate::translate;
 
 /// The class of compiled expressions.
 const EXPRESSION: &str = "regexp.expression";
@@ -48,39 +45,39 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let subject = arguments.bytes(1)?;
         let expression = match kept(lua, context, &arguments.bytes(2)?)? {
             Ok(expression) => expression,
-            Err(message) => return Ok((None, Some(message))),
+            Err(message) => return Ok(Found::Not(message)),
         };
         let expression = expression.borrow::<Expression>()?;
-        Ok((Some(expression.regex.is_match(&subject.as_bytes())), None))
+        Ok(Found::Is(expression.regex.is_match(&subject.as_bytes())))
     })?;
     module.function("compile", |lua, context, arguments| {
         Ok(match compiled(lua, context, &arguments.bytes(1)?)? {
-            Ok(expression) => (expression.into_lua(lua)?, None),
-            Err(message) => (Value::Nil, Some(message)),
+            Ok(expression) => Found::Is(expression),
+            Err(message) => Found::Not(message),
         })
     })?;
     let class = module.another()?;
     class.function("match", |_, _, arguments| {
         let Some(expression) = receiver(&arguments) else {
-            return Ok((None, Some(NO_EXPRESSION)));
+            return Ok(Found::Not(NO_EXPRESSION.to_owned()));
         };
         let subject = arguments.bytes(2)?;
-        Ok((Some(expression.regex.is_match(&subject.as_bytes())), None))
+        Ok(Found::Is(expression.regex.is_match(&subject.as_bytes())))
     })?;
     class.function("find", |lua, _, arguments| {
         let Some(expression) = receiver(&arguments) else {
-            return Ok((None, Some(NO_EXPRESSION)));
+            return Ok(Found::Not(NO_EXPRESSION.to_owned()));
         };
         let subject = arguments.bytes(2)?;
         let subject = subject.as_bytes();
         let found = expression.regex.find(&subject);
         let found = found.map(|found| found.as_bytes()).unwrap_or_default();
-        Ok((Some(lua.create_string(found)?), None))
+        Ok(Found::Is(lua.create_string(found)?))
     })?;
     class.alias("find_string", "find")?;
     class.function("find_all", |lua, context, arguments| {
         let Some(expression) = receiver(&arguments) else {
-            return Ok((None, Some(NO_EXPRESSION)));
+            return Ok(Found::Not(NO_EXPRESSION.to_owned()));
         };
         let subject = arguments.bytes(2)?;
         let most = arguments.optional_number(3)?.unwrap_or(-1.0).trunc();
@@ -94,7 +91,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             found.raw_push(lua.create_string(one.as_bytes())?)?;
             count += 1.0;
         }
-        Ok((Some(found), None))
+        Ok(Found::Is(found))
     })?;
     class.alias("find_all_string", "find_all")?;
     class.class(EXPRESSION)
@@ -128,14 +125,13 @@ fn kept(lua: &Lua, context: &Arc<Context>, text: &LuaString) -> Result<Compiled,
         if count >= KEPT_MAX {
             table = None;
         }
-        let table = match table {
-            Some(table) => table,
-            None => {
-                count = 0;
-                let table = lua.create_table()?;
-                lua.set_named_registry_value(KEPT, &table)?;
-                table
-            }
+        let table = if let Some(table) = table {
+            table
+        } else {
+            count = 0;
+            let table = lua.create_table()?;
+            lua.set_named_registry_value(KEPT, &table)?;
+            table
         };
         table.raw_set(text, expression)?;
         lua.set_named_registry_value(KEPT_COUNT, count + 1)?;
@@ -197,11 +193,12 @@ mod tests {
     #[test]
     fn zalua_52_the_subject_comes_first_and_no_match_is_no_nil() {
         Stage::new().pass(
-            r#"assert(regexp.match("disk sda1", "sd[a-z]\\d") == true)
+            r##"assert(regexp.match("disk sda1", "sd[a-z]\\d") == true)
             assert(regexp.match("sd[a-z]", "disk sda1") == false)
             local answer, message = regexp.match("x", "(")
             assert(answer == nil and message:find("^error parsing regexp: "), message)
             local expression = assert(regexp.compile("a+(b)?"))
+            assert(select("#", regexp.compile("a")) == 1 and select("#", expression:find("a")) == 1)
             assert(expression:match("xab") == true and expression:match("x") == false)
             assert(expression:find("xaab aab") == "aab" and expression:find_string("x") == "")
             local all = expression:find_all("ab aab a")
@@ -215,7 +212,7 @@ mod tests {
             local answer, message = compiled.find(io.stdout, "a")
             assert(answer == nil and message == "regexp is nil")
             local ok, message = pcall(regexp.match, 1, "a")
-            assert(message:find("bad argument #1 to match %(string expected, got number%)"), message)"#,
+            assert(message:find("bad argument #1 to match %(string expected, got number%)"), message)"##,
         );
     }
 
