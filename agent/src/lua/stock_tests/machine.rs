@@ -1,5 +1,6 @@
 //! A recorded machine whose files and clock a test changes, and stock plugins that run on it.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub(super) struct Machine {
     pub(super) stage: Stage,
     clock: Arc<ManualClock>,
     tree: TempDir,
+    /// A plugin ends when nobody can stop it any more.
+    started: RefCell<Vec<Run>>,
 }
 
 impl Machine {
@@ -41,6 +44,7 @@ impl Machine {
             stage,
             clock: hand,
             tree,
+            started: RefCell::default(),
         }
     }
 
@@ -98,7 +102,9 @@ impl Machine {
         // On the first line, so that messages name the plugin's own lines. Its second run comes
         // when the test wants it.
         let source = format!("plugin.options = {{interval = 86400, {options}}} {source}");
-        self.stage.start(&format!("{plugin}.lua"), source)
+        let run = self.stage.start(&format!("{plugin}.lua"), source);
+        self.started.borrow_mut().push(run.clone());
+        run
     }
 
     /// Starts a stock plugin and waits for the end of its first run.
@@ -154,7 +160,7 @@ impl Machine {
 fn until(run: &Run, runs: u64) {
     while run.status().runs < runs {
         match run.ending() {
-            None => std::thread::yield_now(),
+            None => std::thread::sleep(Duration::from_millis(1)),
             Some(Ending::Returned) => panic!("it returned"),
             Some(Ending::Failed(error)) => {
                 let trace = error.traceback.as_deref().unwrap_or_default();

@@ -37,7 +37,7 @@ fn run(own: &[&str], has_library: bool) -> (String, Vec<String>) {
         parts.into_iter().map(|part| part.name).collect()
     };
     while !pages().iter().any(|name| name == expected) || stage.store.get("who").is_none() {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
     let who = stage.store.get("who").unwrap().value.to_string();
     let mut names = pages();
