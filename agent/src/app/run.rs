@@ -18,11 +18,12 @@ use super::notify::Notifier;
 use super::probing::{self, SharedProbes};
 use super::service::Service;
 use super::signals::Signals;
-use super::{banner, privileges};
+use super::{banner, privileges, scripts};
 use crate::cli::exit;
 use crate::config::{Config, ConfigPaths, Environment, Problems};
 use crate::model::Clock;
 use crate::probe::{self, Probes};
+use crate::runner::Client;
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
 use crate::telemetry::log::{Destination, Log, Settings, chain};
@@ -51,6 +52,8 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) notifier: Arc<Notifier>,
+    /// The way to whoever executes programs for plugins.
+    pub(super) runner: Option<Client>,
     /// Whether a person has started it, and not a service manager or a ZaLua client.
     pub(super) by_hand: bool,
     pub(super) signals: Signals,
@@ -156,7 +159,8 @@ fn prepare(
         Notifier::off()
     }));
     // A service manager that cannot be reached is one all the same.
-    let by_hand = !Notifier::is_wanted() && options.zalua_socket.is_none();
+    let is_managed = Notifier::is_wanted();
+    let by_hand = !is_managed && options.zalua_socket.is_none();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         files = config.files.len(),
@@ -166,6 +170,8 @@ fn prepare(
     let board = StatusBoard::new();
     let store = Store::new(Clock::System, config.store.limits());
     let (probes, inherited) = load_probes(&config, probe::inherited(), &notifier, &board);
+    // The last program that is started, with what the agent may do now and not for long.
+    let runner = scripts::runner(&config, &environment, is_managed);
     match privileges::drop_all() {
         Ok(dropped) => tracing::info!(threads = dropped.threads, "{dropped}"),
         Err(error) => {
@@ -180,6 +186,7 @@ fn prepare(
         config,
         log,
         notifier,
+        runner,
         by_hand,
         signals,
         inherited,

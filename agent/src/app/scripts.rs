@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::service::Service;
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::lua::{
     Ending, Host, HostOptions, Init, Library, Listen, Plan, RuntimeThread, Supervisor as Plugins,
 };
@@ -42,6 +42,7 @@ impl Scripts {
         alone: bool,
         store: &Store,
         board: &StatusBoard,
+        runner: Option<Client>,
         listen: Listen,
     ) -> Option<Self> {
         let runtime = match RuntimeThread::start() {
@@ -57,7 +58,7 @@ impl Scripts {
             modules: config.plugin.modules.clone(),
             library: Library::at(&config.plugin.library),
             log: config.zalua.log.clone(),
-            runner: config.runner.socket.clone().map(Client::socket),
+            runner,
             listen: Some(listen),
             ..HostOptions::new(store.clone(), runtime.handle().clone())
         });
@@ -89,6 +90,26 @@ impl Scripts {
         }
         drop(self.runtime);
     }
+}
+
+/// The way to whoever executes programs; nothing when none are to be executed. Under a service manager
+/// it is the runner's socket. Otherwise nobody has started a runner, and it is a child with the rights
+/// that the agent has now, unless another socket is configured.
+pub(super) fn runner(
+    config: &Config,
+    environment: &Environment,
+    is_managed: bool,
+) -> Option<Client> {
+    let socket = config.runner.socket.clone()?;
+    if is_managed || socket != environment.runner_socket() {
+        return Some(Client::socket(socket));
+    }
+    let client = Client::child();
+    if let Err(error) = client.start_child_now() {
+        // It is tried again with the first command.
+        tracing::warn!(error = %chain(&error), "there is no runner yet");
+    }
+    Some(client)
 }
 
 fn plan(config: &Config, alone: bool) -> Plan {

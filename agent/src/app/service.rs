@@ -87,6 +87,7 @@ impl Service {
             config,
             log,
             notifier,
+            runner,
             by_hand,
             signals,
             mut inherited,
@@ -164,6 +165,7 @@ impl Service {
             service.options.is_zaluas(),
             &service.store,
             &service.board,
+            runner,
             http::for_plugins(&service.http, &service.config.http),
         );
         scripts::end_with_first_script(&mut service, &orders);
