@@ -35,7 +35,8 @@ const HOSTILE: [(&str, &str, &str); 3] = [
     ("workshop-loop", "while true do end", "without a pause"),
     (
         "workshop-memory",
-        "local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end",
+        // In few steps, so that the time of a turn is not over first.
+        "local t = {} while true do t[#t + 1] = ('x'):rep(4e6) .. #t end",
         "not enough memory",
     ),
     (
