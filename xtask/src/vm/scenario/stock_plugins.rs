@@ -130,6 +130,7 @@ fn try_all(guest: &mut Guest) -> Result<()> {
     let keys = keys(&guest.must(&format!("grep ^UserParameter= {file}"))?);
     let values = read_all(guest, &keys)?;
     compare(guest, &values)?;
+    resident(guest)?;
     println!("zabbix_agentd read {} keys", values.len());
     Ok(())
 }
@@ -241,5 +242,30 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
         "plugins failed: {}",
         values["zalua.error.count"]
     );
+    Ok(())
+}
+
+/// All that the package ships runs, or has nothing to do here and says so; what that takes is shown.
+fn resident(guest: &mut Guest) -> Result<()> {
+    let status = agent::status(guest)?;
+    let pages = status.room("plugin");
+    let files = guest.must("ls /usr/share/moonward/lua/plugins")?;
+    let shipped: Vec<&str> = files
+        .lines()
+        .filter_map(|file| file.strip_suffix(".lua"))
+        .collect();
+    ensure!(shipped.len() > 10, "the package has {shipped:?}");
+    for name in &shipped {
+        let page = pages.iter().find(|page| page.name == *name);
+        ensure!(
+            page.is_some_and(|page| ["active", "off"].contains(&page.verdict.as_str())),
+            "the stock plugin {name} is {page:?}"
+        );
+    }
+    let memory = guest.must(&format!(
+        "grep -E '^(VmRSS|VmHWM|Rss.*|Threads):' /proc/{}/status | tr -s '\\t ' ' ' | tr '\\n' ';'",
+        status.pid
+    ))?;
+    println!("{} stock plugins: {memory}", shipped.len());
     Ok(())
 }
