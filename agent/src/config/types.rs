@@ -261,8 +261,7 @@ pub struct ZaluaConfig {
 /// `[runner]`: the process that may execute programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerConfig {
-    /// Its socket; off means that nothing is executed. Default: `runner.sock` in the runtime
-    /// directory (`/run/moonward`).
+    /// Its socket; off means that nothing is executed. Default: `/run/moonward/runner.sock`.
     pub socket: Option<PathBuf>,
 }
 
