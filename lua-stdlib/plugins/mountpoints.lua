@@ -3,7 +3,8 @@
 -- `system_disk_percent_bytes_free` and `_inodes_free` tell the percentage that is used, whatever they
 -- are called: dashboards are built on that. `_bytes_used` and `_inodes_used` are the same under the
 -- right name. File systems are asked by the collector's threads, so one that does not answer costs
--- itself; ZaLua waited for it without an end, and asked for `/a\040b` where `/a b` is mounted.
+-- itself; ZaLua waited for it without an end, and asked for `/a\040b` where `/a b` is mounted. What is
+-- no file system of anybody's is left out, by the collector's list or by ZaLua's.
 local gauge_class = require("prometheus_gauge")
 local function gauge(name, help, labels)
   return gauge_class:new({

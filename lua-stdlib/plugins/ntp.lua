@@ -13,7 +13,9 @@ plugin.every(plugin.options.interval or 60, function()
   elseif result.code == 0 then
     text = "ok"
   else
-    text = "состояние синхронизации: " .. (strings.split(result.stdout, "\n")[1] or "")
+    -- Without a daemon to ask, there are words on the other output alone.
+    local words = result.stdout ~= "" and result.stdout or result.stderr
+    text = "состояние синхронизации: " .. (strings.split(words, "\n")[1] or "")
   end
   metrics.set("ntp.stat", text)
 end)

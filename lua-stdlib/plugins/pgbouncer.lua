@@ -1,5 +1,5 @@
 -- PgBouncer 1.7 and later, under ZaLua's keys. Off where neither its configuration nor ZaLua's service
--- directory is.
+-- directory is, and where nobody listens; with the option `host` that is an error.
 --
 -- It asks the console at 127.0.0.1:6432 as `postgres`, who has to be in `stats_users` or `admin_users`;
 -- the options host, port, user and password change that. Columns go by their names, because their
@@ -11,16 +11,26 @@ end
 if not is_here() then return end
 
 local database
-local function connect()
-  if database then return database end
-  local message
-  database, message = postgres.open({
+local function open()
+  return postgres.open({
     host = options.host or "127.0.0.1", port = options.port or 6432,
     user = options.user or "postgres", password = options.password, database = "pgbouncer",
     max_connections = 1,
   })
+end
+
+local function connect()
+  if database then return database end
+  local message
+  database, message = open()
   if not database then error(message, 0) end
   return database
+end
+
+if not options.host then
+  local message
+  database, message = open()
+  if message and message:find("onnection refused") then return end
 end
 
 local function rows(command)

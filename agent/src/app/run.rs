@@ -18,9 +18,9 @@ use super::notify::Notifier;
 use super::probing::{self, SharedProbes};
 use super::service::Service;
 use super::signals::Signals;
-use super::{banner, privileges};
+use super::{banner, privileges, scripts};
 use crate::cli::exit;
-use crate::config::{Config, ConfigPaths, Environment, Problems, RunnerConfig};
+use crate::config::{Config, ConfigPaths, Environment, Problems};
 use crate::model::Clock;
 use crate::probe::{self, Probes};
 use crate::runner::Client;
@@ -52,10 +52,10 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) log: Log,
     pub(super) notifier: Arc<Notifier>,
-    /// Whether a person has started it, and not a service manager or a ZaLua client.
-    pub(super) by_hand: bool,
     /// The way to whoever executes programs for plugins.
     pub(super) runner: Option<Client>,
+    /// Whether a person has started it, and not a service manager or a ZaLua client.
+    pub(super) by_hand: bool,
     pub(super) signals: Signals,
     pub(super) inherited: Inherited,
     pub(super) probes: SharedProbes,
@@ -159,7 +159,8 @@ fn prepare(
         Notifier::off()
     }));
     // A service manager that cannot be reached is one all the same.
-    let by_hand = !Notifier::is_wanted() && options.zalua_socket.is_none();
+    let is_managed = Notifier::is_wanted();
+    let by_hand = !is_managed && options.zalua_socket.is_none();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         files = config.files.len(),
@@ -169,8 +170,8 @@ fn prepare(
     let board = StatusBoard::new();
     let store = Store::new(Clock::System, config.store.limits());
     let (probes, inherited) = load_probes(&config, probe::inherited(), &notifier, &board);
-    // Before anything is given up: by hand, the runner has the authority of whoever starts this.
-    let runner = runner(&config.runner, by_hand);
+    // The last program that is started, with what the agent may do now and not for long.
+    let runner = scripts::runner(&config, is_managed);
     match privileges::drop_all() {
         Ok(dropped) => tracing::info!(threads = dropped.threads, "{dropped}"),
         Err(error) => {
@@ -185,40 +186,14 @@ fn prepare(
         config,
         log,
         notifier,
-        by_hand,
         runner,
+        by_hand,
         signals,
         inherited,
         probes,
         store,
         board,
     })
-}
-
-/// The way to the runner: the configured socket, or, started by hand where there is none, a child,
-/// which runs from now on.
-fn runner(config: &RunnerConfig, by_hand: bool) -> Option<Client> {
-    let Some(socket) = &config.socket else {
-        tracing::info!("nothing is executed for plugins");
-        return None;
-    };
-    if !by_hand || socket.exists() {
-        tracing::info!(socket = %socket.display(), "the runner executes for plugins");
-        return Some(Client::socket(socket));
-    }
-    // What the shell left open is not for it either.
-    if let Err(error) = probe::close_in_children() {
-        tracing::warn!(%error, "the runner may inherit open descriptors");
-    }
-    let child = Client::child();
-    match child.start_child_now() {
-        Ok(()) => tracing::info!("a child executes for plugins, whatever they ask for"),
-        Err(error) => tracing::warn!(
-            error = %chain(&error),
-            "the runner cannot be started; the first command of a plugin tries again"
-        ),
-    }
-    Some(child)
 }
 
 fn load_probes(

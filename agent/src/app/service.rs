@@ -87,8 +87,8 @@ impl Service {
             config,
             log,
             notifier,
-            by_hand,
             runner,
+            by_hand,
             signals,
             mut inherited,
             probes,
@@ -165,8 +165,8 @@ impl Service {
             service.options.is_zaluas(),
             &service.store,
             &service.board,
-            service.http.plugins.clone().listen(),
             runner,
+            service.http.plugins.clone().listen(),
         );
         scripts::end_with_first_script(&mut service, &orders);
         service.watch_over(runtime);

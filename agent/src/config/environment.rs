@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Where the sockets of the system's units are.
+const SYSTEM: &str = "/run/moonward";
+
 /// The surroundings of the process, as plain values, so that every default is a pure function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -29,7 +32,7 @@ impl Environment {
             return directory.to_owned();
         }
         if self.uid == 0 {
-            return PathBuf::from("/run/moonward");
+            return PathBuf::from(SYSTEM);
         }
         absolute(self.xdg_runtime_dir.as_deref())
             .map_or_else(|| self.last_resort(), |base| base.join("moonward"))
@@ -56,9 +59,13 @@ impl Environment {
         self.runtime_directory().join("control.sock")
     }
 
-    /// Where the runner's socket is by default.
+    /// Where the runner's socket is by default: where its socket unit makes it, unless systemd says
+    /// otherwise. One runner serves the whole system, and the service, which is not root and has no
+    /// `RuntimeDirectory=`, must look where a person does not.
     pub fn runner_socket(&self) -> PathBuf {
-        self.runtime_directory().join("runner.sock")
+        first_absolute(self.runtime_directory.as_deref())
+            .unwrap_or(Path::new(SYSTEM))
+            .join("runner.sock")
     }
 
     fn last_resort(&self) -> PathBuf {
@@ -135,5 +142,19 @@ mod tests {
         };
         assert_eq!(text(&environment.runtime_directory()), "/tmp/moonward-1000");
         assert_eq!(text(&environment.state_directory()), "/tmp/moonward-1000");
+    }
+
+    #[test]
+    fn the_runner_is_that_of_the_system_also_for_a_service_without_a_runtime_directory() {
+        let mut environment = Environment {
+            uid: 990,
+            ..Environment::default()
+        };
+        assert_eq!(
+            text(&environment.runner_socket()),
+            "/run/moonward/runner.sock"
+        );
+        environment.runtime_directory = Some("/run/other".into());
+        assert_eq!(text(&environment.runner_socket()), "/run/other/runner.sock");
     }
 }

@@ -96,7 +96,7 @@ fn append(path: &Path, lines: &str) {
 fn at(machine: &Machine, seconds: i64, text: &str) -> String {
     let script = format!(
         "metrics.set('at', os.date('%b %e %H:%M:%S', {}))",
-        machine.now() as i64 + seconds
+        machine.now().checked_add_signed(seconds).unwrap()
     );
     machine.stage.pass(script);
     format!("{} host {text}\n", machine.value("at"))
@@ -185,8 +185,9 @@ fn zalua_66_messages_know_years_and_zones() {
     lines += &at(&machine, -40_000, KILL);
     lines += "no time at all\n";
     // Half past two at night in a zone two hours ahead is half an hour before the clock's one.
-    lines += &format!("2024-01-01T02:30:00.123456+02:00 host {KILL}\n");
-    lines += &format!("2024-01-01T00:30:00Z host {KILL}\n");
+    for time in ["2024-01-01T02:30:00.123456+02:00", "2024-01-01T00:30:00Z"] {
+        lines.extend([time, " host ", KILL, "\n"]);
+    }
     let (_directory, _, options) = log(&lines);
     machine.first("messages", &options);
     assert_eq!(messages(&machine), found(3, 0, 0));
@@ -252,11 +253,8 @@ fn zalua_66_plugins_without_a_subject_end_without_an_error() {
     // A machine with one node is none of NUMA's.
     machine.write("sys/devices/system/node/node0/numastat", "numa_hit 1\n");
     machine.stage.wait(&machine.start("numa", "")).unwrap();
-    // No server anywhere.
+    // Nobody listens there, whether the programs are installed or not.
     for plugin in ["postgres", "pgbouncer"] {
-        if Path::new("/etc/pgbouncer").exists() && plugin == "pgbouncer" {
-            continue;
-        }
         machine
             .stage
             .wait(&machine.start(plugin, "port = 1"))

@@ -195,7 +195,7 @@ fn zalua_69_disks_are_discovered_by_mount_point() {
     let machine = measured(machine());
     assert_eq!(
         machine.seen("system.disk.discovery"),
-        r##"system.disk.discovery {"data":[{"{#MOUNTPOINT}":"/my\\040data"},{"{#MOUNTPOINT}":"/hidden"},{"{#MOUNTPOINT}":"/boot"},{"{#MOUNTPOINT}":"/virtio"},{"{#MOUNTPOINT}":"/xen"},{"{#MOUNTPOINT}":"/mmc"},{"{#MOUNTPOINT}":"/srv/raid"},{"{#MOUNTPOINT}":"/"}]} [text]"##
+        r#"system.disk.discovery {"data":[{"{#MOUNTPOINT}":"/my\\040data"},{"{#MOUNTPOINT}":"/hidden"},{"{#MOUNTPOINT}":"/boot"},{"{#MOUNTPOINT}":"/virtio"},{"{#MOUNTPOINT}":"/xen"},{"{#MOUNTPOINT}":"/mmc"},{"{#MOUNTPOINT}":"/srv/raid"},{"{#MOUNTPOINT}":"/"}]} [text]"#
     );
     let machine = Machine::bare();
     machine.write("proc/self/mountinfo", "");

@@ -125,6 +125,7 @@ impl Machine {
     /// Has the plugin run again.
     #[track_caller]
     pub(super) fn again(&self, run: &Run) {
+        assert!(!self.started.borrow().is_empty(), "nothing was started");
         let before = run.status().runs;
         run.hurry();
         until(run, before + 1);

@@ -243,6 +243,6 @@ fn zalua_69_numa_is_discovered_by_node() {
     machine.first("numa", "");
     assert_eq!(
         machine.value("system.numa.discovery"),
-        r##"{"data":[{"{#NUMA_NODE}":"0"},{"{#NUMA_NODE}":"1"},{"{#NUMA_NODE}":"total"}]}"##
+        r#"{"data":[{"{#NUMA_NODE}":"0"},{"{#NUMA_NODE}":"1"},{"{#NUMA_NODE}":"total"}]}"#
     );
 }

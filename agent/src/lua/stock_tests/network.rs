@@ -55,13 +55,13 @@ fn zalua_69_interfaces_are_discovered_by_name() {
     machine.first("net_dev", "");
     assert_eq!(
         machine.value("system.net.discovery"),
-        r##"{"data":[{"{#DEV}":"eno1np0"},{"{#DEV}":"eno2np1"},{"{#DEV}":"bond0"},{"{#DEV}":"bond0.100"},{"{#DEV}":"br0"},{"{#DEV}":"idrac"}]}"##
+        r#"{"data":[{"{#DEV}":"eno1np0"},{"{#DEV}":"eno2np1"},{"{#DEV}":"bond0"},{"{#DEV}":"bond0.100"},{"{#DEV}":"br0"},{"{#DEV}":"idrac"}]}"#
     );
     let machine = Machine::recorded("two-nodes");
     machine.first("net_dev", "ignore = {'0', 'lo', '^veth'}");
     assert_eq!(
         machine.value("system.net.discovery"),
-        r##"{"data":[{"{#DEV}":"eno2np1"},{"{#DEV}":"idrac"}]}"##
+        r#"{"data":[{"{#DEV}":"eno2np1"},{"{#DEV}":"idrac"}]}"#
     );
 }
 

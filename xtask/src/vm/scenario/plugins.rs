@@ -35,7 +35,8 @@ const HOSTILE: [(&str, &str, &str); 3] = [
     ("workshop-loop", "while true do end", "without a pause"),
     (
         "workshop-memory",
-        "local t = {} while true do t[#t + 1] = ('x'):rep(1e5) .. #t end",
+        // In few steps, so that the time of a turn is not over first.
+        "local t = {} while true do t[#t + 1] = ('x'):rep(4e6) .. #t end",
         "not enough memory",
     ),
     (
@@ -75,7 +76,7 @@ fn run(guest: &mut Guest) -> Result<()> {
     result?;
     let after = agent::status(guest)?.pid;
     ensure!(before == after, "the agent ended: {before} became {after}");
-    resident(guest, after).context("the stock plugins")
+    Ok(())
 }
 
 /// Puts a plugin where it belongs, whole at once, as editors do.
@@ -186,28 +187,5 @@ fn told(guest: &mut Guest) -> Result<()> {
             &format!("journalctl -q --no-pager -u moonward.service | grep -F '{words}'"),
         )?;
     }
-    Ok(())
-}
-
-/// All that is shipped runs, or says why it has nothing to do here.
-fn resident(guest: &mut Guest, pid: u32) -> Result<()> {
-    let shipped: Vec<String> = guest
-        .must("ls /usr/share/moonward/lua/plugins")?
-        .lines()
-        .map(|file| file.trim_end_matches(".lua").to_owned())
-        .collect();
-    ensure!(shipped.len() > 10, "the package has {shipped:?}");
-    let status = agent::status(guest)?;
-    let pages = status.room("plugin");
-    for name in &shipped {
-        ensure!(
-            pages.iter().any(|page| page.name == *name),
-            "the stock plugin {name} is not there"
-        );
-    }
-    let memory = guest.must(&format!(
-        "grep -E '^(VmRSS|VmHWM|Rss.*|Threads):' /proc/{pid}/status | tr -s '\\t ' ' ' | tr '\\n' ';'"
-    ))?;
-    println!("{} stock plugins: {memory}", shipped.len());
     Ok(())
 }

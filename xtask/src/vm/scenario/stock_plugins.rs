@@ -24,6 +24,9 @@ const SENSORS: [&str; 2] = ["system.cpu.temp", "system.cpu.temp_crit"];
 /// machine that is emulated.
 const PATIENCE: u32 = 120;
 
+/// How long asking for every key once may take, in seconds.
+const ROUND: u64 = 600;
+
 /// What stands for the parameter of a key.
 const PARAMETERS: [(&str, &str); 3] = [
     ("system.numa.", "0"),
@@ -70,7 +73,7 @@ fn run(guest: &mut Guest) -> Result<()> {
     let result = try_all(guest);
     guest.must(&format!(
         "systemctl stop workshop-agentd-stock.service workshop-pgbouncer.service \
-         postgresql@15-main.service moonward-runner.socket moonward-runner.service; \
+         postgresql@15-main.service moonward-runner.service; \
          rm -f {CONFIGURATION}; systemctl restart moonward.service"
     ))?;
     agent::answers(guest)?;
@@ -102,7 +105,8 @@ fn start_databases(guest: &mut Guest) -> Result<()> {
 const THROUGH_PGBOUNCER: &str = "psql -qtA -h 127.0.0.1 -p 6432 -U postgres postgres";
 
 fn try_all(guest: &mut Guest) -> Result<()> {
-    let mut configuration = String::new();
+    // The machine is emulated and slow: what takes a millisecond on hardware takes a turn here.
+    let mut configuration = String::from("[plugin]\ntime = \"30s\"\n");
     for plugin in HASTY {
         configuration.extend(["[plugin.", plugin, ".options]\ninterval = 3\n"]);
     }
@@ -126,6 +130,7 @@ fn try_all(guest: &mut Guest) -> Result<()> {
     let keys = keys(&guest.must(&format!("grep ^UserParameter= {file}"))?);
     let values = read_all(guest, &keys)?;
     compare(guest, &values)?;
+    resident(guest)?;
     println!("zabbix_agentd read {} keys", values.len());
     Ok(())
 }
@@ -159,7 +164,7 @@ fn read_all(guest: &mut Guest, keys: &[String]) -> Result<BTreeMap<String, Strin
             script.extend(["printf '%s\\t%s\\n' '", key, "' \"$(", &ask, ")\"\n"]);
         }
         guest.push("/tmp/stock.sh", 0o755, script.as_bytes())?;
-        last = guest.must("sh /tmp/stock.sh")?;
+        last = guest.run_within("sh /tmp/stock.sh", ROUND)?.stdout;
         for line in last.lines() {
             if let Some((key, value)) = line.split_once('\t')
                 && !value.is_empty()
@@ -212,10 +217,10 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
     .iter()
     .map(|mode| number(&format!("system.cpu.total.{mode}")))
     .sum::<Result<f64>>()?;
-    // Read at different times, so near and not equal.
+    // Of all processors together; read at different times, so near and not equal.
     ensure!(
-        (total - processors * 100.0).abs() < processors * 40.0,
-        "all modes together are {total} % of {processors} processors"
+        (total - 100.0).abs() < 30.0,
+        "all modes together are {total} %"
     );
     for discovery in [
         "system.disk.discovery",
@@ -237,5 +242,30 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
         "plugins failed: {}",
         values["zalua.error.count"]
     );
+    Ok(())
+}
+
+/// All that the package ships runs, or has nothing to do here and says so; what that takes is shown.
+fn resident(guest: &mut Guest) -> Result<()> {
+    let status = agent::status(guest)?;
+    let pages = status.room("plugin");
+    let files = guest.must("ls /usr/share/moonward/lua/plugins")?;
+    let shipped: Vec<&str> = files
+        .lines()
+        .filter_map(|file| file.strip_suffix(".lua"))
+        .collect();
+    ensure!(shipped.len() > 10, "the package has {shipped:?}");
+    for name in &shipped {
+        let page = pages.iter().find(|page| page.name == *name);
+        ensure!(
+            page.is_some_and(|page| ["active", "off"].contains(&page.verdict.as_str())),
+            "the stock plugin {name} is {page:?}"
+        );
+    }
+    let memory = guest.must(&format!(
+        "grep -E '^(VmRSS|VmHWM|Rss.*|Threads):' /proc/{}/status | tr -s '\\t ' ' ' | tr '\\n' ';'",
+        status.pid
+    ))?;
+    println!("{} stock plugins: {memory}", shipped.len());
     Ok(())
 }
