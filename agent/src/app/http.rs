@@ -141,9 +141,10 @@ pub(super) fn renew(doors: &HttpDoors, config: &HttpConfig, board: &StatusBoard)
         if let Verdict::Degraded(reason) = part.verdict()
             && reason.starts_with(NOT_RENEWED)
         {
-            part.set(match doors.doors.is_empty() {
-                true => Verdict::Off,
-                false => Verdict::Active,
+            part.set(if doors.doors.is_empty() {
+                Verdict::Off
+            } else {
+                Verdict::Active
             });
         }
         return;

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,8 +69,8 @@ impl Doors {
     /// What the script is to be told when the door cannot be had.
     pub(super) fn open(&self, listen: &Listen, address: ListenAddress) -> Result<(), String> {
         let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !doors.contains_key(&address) {
-            doors.insert(address, (listen.0)(address)?);
+        if let Entry::Vacant(place) = doors.entry(address) {
+            place.insert((listen.0)(address)?);
         }
         Ok(())
     }

@@ -161,9 +161,10 @@ impl Http {
             return Ok(door);
         }
         // The thread closes a door in its own time, and whoever comes right after finds it closing.
-        let mut patience = match doors.contains_key(&address) {
-            true => CLOSING,
-            false => Duration::ZERO,
+        let mut patience = if doors.contains_key(&address) {
+            CLOSING
+        } else {
+            Duration::ZERO
         };
         doors.retain(|_, door| door.strong_count() > 0);
         if doors.len() >= DOORS_MAX {
