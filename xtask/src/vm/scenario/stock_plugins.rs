@@ -211,18 +211,7 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
         (number("system.cpu.count")? - processors).abs() < 0.5,
         "nproc says {processors}"
     );
-    // In one answer, since they belong together.
-    let modes = agent::metrics(guest, "system.cpu.total.*")?;
-    let total: f64 = modes
-        .iter()
-        // The kernel counts a guest's time as its user's too.
-        .filter(|mode| !mode.name.contains(".guest"))
-        .filter_map(|mode| mode.value.as_f64())
-        .sum();
-    ensure!(
-        modes.len() == 10 && (total - 100.0).abs() < 25.0,
-        "all modes together are {total} % of the processors: {modes:?}"
-    );
+    shares(guest, processors)?;
     for discovery in [
         "system.disk.discovery",
         "system.numa.discovery",
@@ -243,6 +232,33 @@ fn compare(guest: &mut Guest, values: &BTreeMap<String, String>) -> Result<()> {
         "plugins failed: {}",
         values["zalua.error.count"]
     );
+    Ok(())
+}
+
+/// The shares of the processors, in percent of one, are those of all of them together.
+fn shares(guest: &mut Guest, processors: f64) -> Result<()> {
+    // In one answer, since they belong together.
+    let all = agent::metrics(guest, "system.cpu.*")?;
+    let sum = |of: &dyn Fn(&str) -> bool| -> f64 {
+        let of_key = |name: &str| {
+            let (processor, mode) = name.strip_prefix("system.cpu.")?.split_once('.')?;
+            // The kernel counts a guest's time as its user's too.
+            (of(processor) && !mode.starts_with("guest")).then_some(())
+        };
+        all.iter()
+            .filter(|metric| of_key(&metric.name).is_some())
+            .filter_map(|metric| metric.value.as_f64())
+            .sum()
+    };
+    let total = sum(&|processor| processor == "total");
+    let each = sum(&|processor| processor.parse::<u32>().is_ok());
+    // A machine that is emulated loses ticks of its clock while its host does something else, so the
+    // lower bound is far below the number of processors.
+    ensure!(
+        (20.0..=processors * 125.0).contains(&total) && (total - each).abs() < 15.0,
+        "all modes are {total} % together and {each} % added up, of {processors} processors"
+    );
+    println!("all modes together are {total:.0} % of {processors} processors");
     Ok(())
 }
 
