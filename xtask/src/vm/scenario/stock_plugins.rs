@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Guest, Scenario, agent};
+use super::{Guest, Scenario, agent, plugins};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "stock_plugins",
@@ -19,6 +19,9 @@ const PORT: u16 = 10056;
 
 /// Keys that no virtual machine can have: it has no sensors.
 const SENSORS: [&str; 2] = ["system.cpu.temp", "system.cpu.temp_crit"];
+
+/// Has a value only when a plugin has failed, so one that fails is put there at the end.
+const LAST_ERROR: &str = "zalua.error.last";
 
 /// How long it may take until every key has a value, in seconds: two rounds of every plugin, on a
 /// machine that is emulated.
@@ -131,8 +134,20 @@ fn try_all(guest: &mut Guest) -> Result<()> {
     let values = read_all(guest, &keys)?;
     compare(guest, &values)?;
     resident(guest)?;
-    println!("zabbix_agentd read {} keys", values.len());
+    last_error(guest)?;
+    println!("zabbix_agentd read {} keys", values.len() + 1);
     Ok(())
+}
+
+/// A plugin fails, and the two keys for that say so.
+fn last_error(guest: &mut Guest) -> Result<()> {
+    plugins::save(guest, "workshop", "error('boom')")?;
+    let get = format!("zabbix_get -s 127.0.0.1 -p {PORT} -t 20 -k");
+    let told = guest
+        .until(60, &format!("{get} {LAST_ERROR} | grep boom"))
+        .and_then(|()| guest.until(60, &format!("{get} zalua.error.count | grep -E '^[1-9]'")));
+    guest.must(&format!("rm {}/workshop.lua", plugins::DIRECTORY))?;
+    told
 }
 
 /// The keys of the file, parameters filled in.
@@ -146,7 +161,7 @@ fn keys(text: &str) -> Vec<String> {
                 .map_or("", |(_, parameter)| parameter);
             key.replace("[*]", &format!("[{parameter}]"))
         })
-        .filter(|key| !SENSORS.contains(&key.as_str()))
+        .filter(|key| !SENSORS.contains(&key.as_str()) && key != LAST_ERROR)
         .collect()
 }
 
