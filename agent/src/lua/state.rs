@@ -174,7 +174,10 @@ impl State {
     /// A module of the library.
     #[cfg(test)]
     pub(super) fn global(&self, name: &str) -> mlua::Table {
-        self.lua.globals().get(name).unwrap()
+        let module: mlua::Table = self.lua.globals().get(name).unwrap();
+        // It is empty until something is looked up in it.
+        module.get::<mlua::Value>("").unwrap();
+        module
     }
 
     /// The globals, and the fields of those that are tables.
@@ -182,6 +185,8 @@ impl State {
         let mut names = Vec::new();
         for (name, value) in self.lua.globals().pairs::<String, mlua::Value>().flatten() {
             if let (mlua::Value::Table(table), true) = (&value, name != "_G" && name != "package") {
+                // A module is empty until something is looked up in it.
+                table.get::<mlua::Value>("").ok();
                 let fields = table.pairs::<String, mlua::Value>().flatten();
                 names.extend(fields.map(|(field, _)| format!("{name}.{field}")));
             }

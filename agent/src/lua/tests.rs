@@ -389,3 +389,18 @@ fn a_plugin_cannot_take_all_descriptors() {
          for i = 1, 200 do assert(io.open('/proc/stat')) end",
     );
 }
+
+#[test]
+fn a_module_is_whole_at_the_first_look_and_keeps_what_a_script_puts_there() {
+    Stage::new().pass(
+        "time.zone = 'mine'
+         local own = function() return 7 end
+         metrics.list = own
+         assert(type(time.unix) == 'function' and time.zone == 'mine')
+         assert(metrics.list() == 7 and type(metrics.set) == 'function' and metric == metrics)
+         assert(rawget(metrics, 'get') and not getmetatable(metrics) and metrics.absent == nil)
+         local names = 0
+         for _ in pairs(strings.split and strings) do names = names + 1 end
+         assert(names >= 4)",
+    );
+}

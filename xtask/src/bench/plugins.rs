@@ -90,7 +90,9 @@ fn directory() -> Result<PathBuf> {
 fn agent(directory: &std::path::Path, stock: bool) -> Result<Agent> {
     let directory = directory.display();
     Agent::start(&format!(
-        "[plugin]\ndirectories = [\"{directory}\"]\nstock = {stock}\n"
+        "[plugin]\ndirectories = [\"{directory}\"]\nstock = {stock}\n\
+         # A service of its own, which runs only while something is executed.\n\
+         [runner]\nsocket = \"off\"\n"
     ))
 }
 

@@ -50,7 +50,7 @@ mod yaml;
 
 use std::sync::Arc;
 
-use mlua::Lua;
+use mlua::{Lua, Table, Value};
 
 pub(crate) use argument::{Arguments, Failure, Found, as_number, number_text, type_name, whole};
 #[cfg(test)]
@@ -112,19 +112,52 @@ pub(super) const MODULES: &[(&str, &[&str], Open)] = &[
     ("yaml", &[], yaml::open),
 ];
 
-/// Makes every module.
+/// The modules that are filled at once, because they add to the standard libraries or build on them
+/// as they are before a script can change them.
+const AT_ONCE: [&str; 2] = ["goos", "log"];
+
+/// Makes every module. Most are empty tables until something is looked up in them: a plugin uses
+/// few, and all of them together would be most of its memory.
 pub(super) fn open(lua: &Lua, context: &Arc<Context>, wrappers: &Wrappers) -> mlua::Result<()> {
     let globals = lua.globals();
     for (name, aliases, open) in MODULES {
-        let module = Module::new(lua, context, wrappers)?;
-        open(&module)?;
-        let table = module.table();
+        let table = lua.create_table()?;
+        if AT_ONCE.contains(name) {
+            open(&Module::new(lua, context, wrappers)?.on(table.clone()))?;
+        } else {
+            table.set_metatable(Some(filling(lua, context, wrappers, *open)?))?;
+        }
         for alias in *aliases {
             globals.raw_set(*alias, &table)?;
         }
         globals.raw_set(*name, table)?;
     }
     string::open(&Module::new(lua, context, wrappers)?)
+}
+
+/// What fills a module when something is looked up in it for the first time.
+fn filling(
+    lua: &Lua,
+    context: &Arc<Context>,
+    wrappers: &Wrappers,
+    open: Open,
+) -> mlua::Result<Table> {
+    let (context, wrappers) = (Arc::clone(context), wrappers.clone());
+    let fill = lua.create_function(move |lua, (table, key): (Table, Value)| {
+        table.set_metatable(None)?;
+        // What the script itself has put there stays.
+        let own: Vec<(Value, Value)> = table.pairs().collect::<mlua::Result<_>>()?;
+        open(&Module::new(lua, &context, &wrappers)?.on(table.clone()))?;
+        for (name, value) in own {
+            table.raw_set(name, value)?;
+        }
+        table.raw_get::<Value>(key)
+    })?;
+    let metatable = lua.create_table()?;
+    metatable.raw_set("__index", fill)?;
+    // A script that looks at it would see the host's function.
+    metatable.raw_set("__metatable", false)?;
+    Ok(metatable)
 }
 
 /// What a script is told that holds too many files and connections.

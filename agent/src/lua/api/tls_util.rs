@@ -39,7 +39,9 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         Ok(wait(ask, |lua, outcome| {
             Ok(match outcome {
                 Ok(Certificates { end, problem: None }) => end.into_lua_multi(lua)?,
-                Ok(Certificates { end, problem }) => (end, Value::Nil, problem).into_lua_multi(lua)?,
+                Ok(Certificates { end, problem }) => {
+                    (end, Value::Nil, problem).into_lua_multi(lua)?
+                }
                 Err(message) => (Value::Nil, message).into_lua_multi(lua)?,
             })
         }))
