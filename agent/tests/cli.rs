@@ -424,3 +424,22 @@ fn exec_runs_a_script_and_exits_1_when_it_fails() {
             .starts_with("Usage: moonward exec")
     );
 }
+
+#[test]
+fn exec_serves_prometheus_on_loopback_alone() {
+    let place = Place::new();
+    let path = place.path("script.lua");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let script = format!(
+        "local door, message = prometheus.listen('0.0.0.0:{port}')
+         assert(door == nil and message:find('only the service can guard', 1, true), message)
+         assert(prometheus.listen(':{port}'))
+         metrics.set('own', 7)
+         print(http.get('http://127.0.0.1:{port}/metrics').body:match('\\n(own 7)\\n'))"
+    );
+    std::fs::write(&path, script).unwrap();
+    let shown = place.moonward(&["exec", &path.display().to_string()]);
+    assert_eq!(shown, Outcome::new("own 7\n", "", 0));
+}

@@ -404,28 +404,53 @@ fn beyond_loopback_it_takes_both() {
 fn a_further_door_is_one_per_address_and_closes_with_its_last_holder() {
     let house = House::new();
     let address = loopback().local_addr().unwrap();
-    let first = house.http.listen(address, false).unwrap();
-    let second = house.http.listen(address, false).unwrap();
+    let first = house.http.listen(address, Access::default()).unwrap();
+    let second = house.http.listen(address, Access::default()).unwrap();
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!(ask(address, "GET /metrics", "").status, 200);
     drop(first);
     assert_eq!(ask(address, "GET /metrics", "").status, 200);
     drop(second);
     // The thread closes the socket in its own time, and opening it again waits for that.
-    let again = house.http.listen(address, false).unwrap();
+    let again = house.http.listen(address, Access::default()).unwrap();
     assert_eq!(ask(again.address(), "GET /health", "").status, 200);
     let beyond = "0.0.0.0:0".parse().unwrap();
     assert!(matches!(
-        house.http.listen(beyond, false),
-        Err(OpenError::BeyondLoopback(_))
+        house.http.listen(beyond, Access::default()),
+        Err(OpenError::Unguarded { .. })
     ));
-    assert!(house.http.listen(beyond, true).is_ok());
     let taken = loopback();
     let error = house
         .http
-        .listen(taken.local_addr().unwrap(), false)
+        .listen(taken.local_addr().unwrap(), Access::default())
         .unwrap_err();
     assert!(matches!(error, OpenError::Bind(..)), "{error}");
+}
+
+#[test]
+fn a_further_door_beyond_loopback_is_guarded_and_takes_new_guards() {
+    let (house, guard) = (House::new(), Guard::new());
+    let beyond = SocketAddr::from(([0, 0, 0, 0], 0));
+    let error = house.http.listen(beyond, guard.access(true, false));
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("set http.certificate and http.key,"),
+        "{error}"
+    );
+    let door = house.http.listen(beyond, guard.access(true, true)).unwrap();
+    let here = SocketAddr::from(([127, 0, 0, 1], door.address().port()));
+    assert_eq!(ask_over_tls(here, "").status, 401);
+    let right = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert_eq!(ask_over_tls(here, &right).status, 200);
+    assert!(Arc::ptr_eq(&house.http.listened()[0], &door));
+    let renewed = "fedcba9876543210fedcba9876543210";
+    std::fs::write(guard.directory.path().join("token"), renewed).unwrap();
+    door.set_access(guard.access(true, true)).unwrap();
+    assert_eq!(ask_over_tls(here, &right).status, 401);
+    let right = format!("Authorization: Bearer {renewed}\r\n");
+    assert_eq!(ask_over_tls(here, &right).status, 200);
+    drop(door);
+    assert!(house.http.listened().is_empty());
 }
 
 #[test]
@@ -434,15 +459,15 @@ fn doors_without_end_are_refused() {
     let mut doors = Vec::new();
     for last in 1..=16 {
         let address = SocketAddr::from(([127, 0, 0, last], 0));
-        doors.push(house.http.listen(address, false).unwrap());
+        doors.push(house.http.listen(address, Access::default()).unwrap());
     }
     let address = SocketAddr::from(([127, 0, 0, 17], 0));
     assert!(matches!(
-        house.http.listen(address, false),
+        house.http.listen(address, Access::default()),
         Err(OpenError::TooMany(_))
     ));
     doors.pop();
-    assert!(house.http.listen(address, false).is_ok());
+    assert!(house.http.listen(address, Access::default()).is_ok());
 }
 
 #[test]

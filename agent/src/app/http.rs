@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::listeners::{Inherited, bind_tcp};
+use super::plugin_doors::PluginDoors;
 use crate::config::HttpConfig;
-use crate::lua::{HeldDoor, Listen};
 use crate::model::{Batch, Unit};
 use crate::serve::http::{Access, AccessError, AccessFiles, Door, Http};
 use crate::store::Store;
@@ -24,8 +24,10 @@ pub(super) const NAME: &str = "http";
 pub(super) struct HttpDoors {
     /// One per listening socket.
     pub doors: Arc<[Door]>,
-    /// What answers; plugins may open further doors on it.
+    /// What answers.
     pub http: Http,
+    /// Further doors on it, which plugins open.
+    pub plugins: PluginDoors,
 }
 
 /// Opens the HTTP doors: the sockets that systemd passed, the address that is configured, and, when
@@ -69,22 +71,8 @@ pub(super) fn open(
     }
     HttpDoors {
         doors: doors.into(),
+        plugins: PluginDoors::guarded(http.clone(), config),
         http,
-    }
-}
-
-/// How plugins open doors: those that stay on this machine, and others where the configuration
-/// allows it.
-pub(super) fn for_plugins(doors: &HttpDoors, config: &HttpConfig) -> Listen {
-    let (http, beyond_loopback) = (doors.http.clone(), config.plugins_beyond_loopback);
-    let open = move |address| {
-        let door = http.listen(address, beyond_loopback);
-        door.map(|door| Box::new(door) as HeldDoor)
-            .map_err(|error| chain(&error).to_string())
-    };
-    Listen {
-        open: Arc::new(open),
-        beyond_loopback,
     }
 }
 
@@ -115,7 +103,11 @@ fn open_all(
     doors
 }
 
-fn access(config: &HttpConfig) -> Result<Access, AccessError> {
+/// Reads what is to guard doors.
+///
+/// # Errors
+/// When a file is missing or holds nothing of use.
+pub(super) fn access(config: &HttpConfig) -> Result<Access, AccessError> {
     Access::read(AccessFiles {
         token: config.token_file.as_deref(),
         certificate: config.certificate.as_deref(),
@@ -124,28 +116,36 @@ fn access(config: &HttpConfig) -> Result<Access, AccessError> {
 }
 
 /// Reads token, certificate and key again, as at every reload: certificates are renewed under the
-/// same name. What is wrong leaves the old ones in force and is shown.
+/// same name. The doors of plugins that are reached from beyond this machine get the same. What is
+/// wrong leaves the old ones in force and is shown.
 pub(super) fn renew(doors: &HttpDoors, config: &HttpConfig, board: &StatusBoard) {
-    if doors.doors.is_empty() {
-        return;
-    }
+    let of_plugins = doors.plugins.follow(config);
+    let of_plugins = of_plugins.iter().map(Arc::as_ref);
+    let mut guarded = doors.doors.iter().chain(of_plugins).peekable();
     let mut problems = Vec::new();
-    match access(config) {
-        Ok(access) => {
-            for door in doors.doors.iter() {
-                if let Err(error) = door.set_access(access.clone()) {
-                    problems.push(chain(&error).to_string());
+    // Files that guard nothing are not looked at.
+    if guarded.peek().is_some() {
+        match access(config) {
+            Ok(access) => {
+                for door in guarded {
+                    if let Err(error) = door.set_access(access.clone()) {
+                        problems.push(chain(&error).to_string());
+                    }
                 }
             }
+            Err(error) => problems.push(chain(&error).to_string()),
         }
-        Err(error) => problems.push(chain(&error).to_string()),
     }
     let part = board.part_as_it_is(Room::Door, NAME);
     if problems.is_empty() {
         if let Verdict::Degraded(reason) = part.verdict()
             && reason.starts_with(NOT_RENEWED)
         {
-            part.set(Verdict::Active);
+            part.set(if doors.doors.is_empty() {
+                Verdict::Off
+            } else {
+                Verdict::Active
+            });
         }
         return;
     }

@@ -8,6 +8,7 @@ mod http;
 pub mod listeners;
 pub mod notify;
 mod plan;
+mod plugin_doors;
 pub mod privileges;
 mod probing;
 mod reload;
@@ -21,5 +22,6 @@ mod tasks;
 pub mod watchdog;
 mod zalua_storage;
 
+pub use plugin_doors::PluginDoors;
 pub use run::{RunOptions, run};
 pub use scripts::first_script;

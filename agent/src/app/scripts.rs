@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::fs::Access;
 use tokio::sync::mpsc;
 
 use super::service::Service;
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::lua::{
     Ending, Host, HostOptions, Init, Library, Listen, Plan, RuntimeThread, Supervisor as Plugins,
 };
+use crate::probe;
 use crate::runner::Client;
 use crate::serve::control::AppCommand;
 use crate::serve::zalua::daemon;
@@ -92,22 +94,29 @@ impl Scripts {
     }
 }
 
-/// The way to whoever executes programs; nothing when none are to be executed. Under a service manager
-/// it is the runner's socket. Otherwise nobody has started a runner, and it is a child with the rights
-/// that the agent has now, unless another socket is configured.
-pub(super) fn runner(
-    config: &Config,
-    environment: &Environment,
-    is_managed: bool,
-) -> Option<Client> {
-    let socket = config.runner.socket.clone()?;
-    if is_managed || socket != environment.runner_socket() {
+/// The way to whoever executes programs; nothing when none are to be executed. It is the configured
+/// socket, but where no service manager has made that and this user finds none, a child with the
+/// rights that the agent has now.
+pub(super) fn runner(config: &Config, is_managed: bool) -> Option<Client> {
+    let Some(socket) = &config.runner.socket else {
+        tracing::info!("nothing is executed for plugins");
+        return None;
+    };
+    // To connect is to write. Asking harms nothing, where to connect would start the runner's unit.
+    let is_there = rustix::fs::access(socket, Access::WRITE_OK).is_ok();
+    if is_managed || is_there {
+        tracing::info!(socket = %socket.display(), "plugins have their commands executed there");
         return Some(Client::socket(socket));
     }
+    // What the shell left open is not for the child either.
+    if let Err(error) = probe::close_in_children() {
+        tracing::warn!(%error, "the runner may inherit open descriptors");
+    }
     let client = Client::child();
-    if let Err(error) = client.start_child_now() {
+    match client.start_child_now() {
+        Ok(()) => tracing::info!("a child executes for plugins, whatever they ask for"),
         // It is tried again with the first command.
-        tracing::warn!(error = %chain(&error), "there is no runner yet");
+        Err(error) => tracing::warn!(error = %chain(&error), "there is no runner yet"),
     }
     Some(client)
 }

@@ -166,7 +166,7 @@ impl Service {
             &service.store,
             &service.board,
             runner,
-            http::for_plugins(&service.http, &service.config.http),
+            service.http.plugins.clone().listen(),
         );
         scripts::end_with_first_script(&mut service, &orders);
         service.watch_over(runtime);

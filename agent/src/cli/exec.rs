@@ -8,12 +8,15 @@ use lexopt::Parser;
 
 use super::verb::{Stopped, Verb};
 use super::{exit, output};
+use crate::app::PluginDoors;
 use crate::config::{Options, PluginConfig};
 use crate::lua::{Ending, Fault, Host, HostOptions, Library, Limits, Script, script_name};
 use crate::model::Clock;
 use crate::runner::Client;
+use crate::serve::http::Http;
 use crate::serve::zalua::daemon;
 use crate::store::{Store, StoreLimits};
+use crate::telemetry::StatusBoard;
 
 /// The verb.
 pub static VERB: Verb = Verb {
@@ -23,8 +26,8 @@ pub static VERB: Verb = Verb {
 Usage: moonward exec [OPTIONS] FILE
 
 Runs a Lua script in a fresh state, without the service, with the library that plugins have. What it
-puts with `metrics.set` is its own and is gone when it ends; `print` shows it. What it has executed
-runs as the user who runs it. The exit status is 0 when it ran to its end, 1 when it failed, 74 when
+puts with `metrics.set` is its own and is gone when it ends; `print` shows it, and so does
+`prometheus.listen` on loopback. What it has executed runs as the user who runs it. The exit status is 0 when it ran to its end, 1 when it failed, 74 when
 it cannot be read. The dialect is that of Lua 5.1 (LuaJIT with its compiler off); FILE must be text.
 A script may use 256 MiB of memory and as much time as it likes; one with `plugin.every` goes on until
 it is interrupted.
@@ -83,11 +86,13 @@ fn execute(file: &Path, has_log: bool) -> (u8, Option<Message>) {
     };
     let plugins = PluginConfig::default();
     let store = Store::new(Clock::System, StoreLimits::default());
+    let http = Http::new(store.clone(), StatusBoard::new());
     let host = Host::new(HostOptions {
         library: Library::at(&plugins.library),
         modules: plugins.modules,
         log: has_log.then(|| daemon::Paths::read(|name| std::env::var_os(name)).log),
         runner: Some(Client::quiet_child()),
+        listen: Some(PluginDoors::on_this_machine(http).listen()),
         ..HostOptions::new(store, runtime.handle().clone())
     });
     let run = host.start(Script {

@@ -277,10 +277,6 @@ pub(super) const SECTIONS: &[Section] = &[
                 Field::OptionalPath(|to| &mut to.http.certificate),
             ),
             live("key", Field::OptionalPath(|to| &mut to.http.key)),
-            restart(
-                "plugins_beyond_loopback",
-                Field::Bool(|to| &mut to.http.plugins_beyond_loopback),
-            ),
         ],
     },
     Section {

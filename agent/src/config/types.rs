@@ -261,11 +261,13 @@ pub struct ZaluaConfig {
 /// `[runner]`: the process that may execute programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerConfig {
-    /// Its socket; off means that nothing is executed. Default: `/run/moonward/runner.sock`.
+    /// Its socket; off means that nothing is executed. Started by hand, a child stands in where the
+    /// socket is not there for this user. Default: `/run/moonward/runner.sock`.
     pub socket: Option<PathBuf>,
 }
 
-/// `[http]`: `/metrics` for Prometheus.
+/// `[http]`: `/metrics` for Prometheus. Token, certificate and key also guard the doors that plugins
+/// open beyond loopback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpConfig {
     /// The address that is listened on beside the sockets that systemd passes. Default: off; by
@@ -277,9 +279,6 @@ pub struct HttpConfig {
     pub certificate: Option<PathBuf>,
     /// The file of its key, in PEM.
     pub key: Option<PathBuf>,
-    /// Whether `prometheus.listen` of plugins may open doors that are reached from beyond this
-    /// machine, without token and TLS, as ZaLua's did. Default: false.
-    pub plugins_beyond_loopback: bool,
 }
 
 /// `[state]`: what survives a restart.

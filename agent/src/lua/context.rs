@@ -32,12 +32,13 @@ use crate::runner::Client;
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
 
-/// Hears of a value that a script puts: the series, its unit, the value and how long it holds. An
-/// error is raised in the script.
+/// What is done with a value that a script puts: the series, its unit, the value and how long it
+/// holds. An error is raised in the script.
+type Hear = dyn Fn(&Series, Unit, &Value, Duration) -> Result<(), String> + Send + Sync;
+
+/// Hears of every value that a script puts.
 #[derive(Clone)]
-pub struct Publish(
-    pub Arc<dyn Fn(&Series, Unit, &Value, Duration) -> Result<(), String> + Send + Sync>,
-);
+pub struct Publish(pub Arc<Hear>);
 
 impl std::fmt::Debug for Publish {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -46,7 +46,7 @@ pub use context::Publish;
 pub use fault::{Fault, ScriptError};
 pub use host::{Ending, Host, HostOptions, Run, RunStatus, Script, script_name};
 pub use library::Library;
-pub use listen::{HeldDoor, Listen, Open};
+pub use listen::{HeldDoor, Listen, ListenAddress, Open};
 pub use runtime::RuntimeThread;
 pub use session::{Interrupt, Session, SessionError};
 pub use source::SCRIPT_MAX;

@@ -56,7 +56,8 @@ impl std::fmt::Debug for Queue {
         let mut queue = out.debug_struct("Queue");
         queue.field("jobs", &self.jobs.len());
         queue.field("idle", &self.idle);
-        queue.field("threads", &self.threads).finish()
+        queue.field("threads", &self.threads);
+        queue.finish_non_exhaustive()
     }
 }
 
@@ -105,7 +106,7 @@ impl Pool {
         loop {
             let relief = async {
                 if begun.load(Ordering::Relaxed) {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 } else {
                     tokio::time::sleep(patience).await;
                 }

@@ -1,5 +1,7 @@
 //! Values as a person likes to read them.
 
+use std::fmt::Write as _;
+
 use mlua::{Table, Value};
 
 /// How deep tables are shown.
@@ -11,11 +13,11 @@ const ENTRIES_MAX: usize = 200;
 /// A value in the form in which one would type it, where there is such a form.
 pub(super) fn show(value: &Value) -> String {
     let mut text = String::new();
-    write(&mut text, value, 0);
+    put(&mut text, value, 0);
     text
 }
 
-fn write(text: &mut String, value: &Value, depth: usize) {
+fn put(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::String(string) => quote(text, &string.to_string_lossy()),
         Value::Table(table) if depth < DEPTH_MAX => write_table(text, table, depth),
@@ -34,7 +36,8 @@ fn quote(text: &mut String, string: &str) {
             '"' | '\\' => text.extend(['\\', character]),
             '\n' => text.push_str("\\n"),
             control if control.is_control() => {
-                text.push_str(&format!("\\{:03}", u32::from(control)));
+                // Writing to a string cannot fail.
+                write!(text, "\\{:03}", u32::from(control)).ok();
             }
             plain => text.push(plain),
         }
@@ -68,7 +71,7 @@ fn write_table(text: &mut String, table: &Table, depth: usize) {
     for (index, (_, label, value)) in entries.iter().enumerate() {
         text.push_str(if index == 0 { "" } else { ", " });
         text.push_str(label);
-        write(text, value, depth + 1);
+        put(text, value, depth + 1);
     }
     text.push_str(if more { ", …}" } else { "}" });
 }

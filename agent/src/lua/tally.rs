@@ -97,7 +97,7 @@ mod tests {
             (tally.runs(), tally.last_run()),
             (1, Duration::from_secs(2))
         );
-        hand.advance(Duration::from_secs(60));
+        hand.advance(Duration::from_mins(1));
         tally.goes_on();
         hand.advance(Duration::from_secs(1));
         tally.main_ended();

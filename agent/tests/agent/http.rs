@@ -70,6 +70,36 @@ fn beyond_loopback_nothing_is_opened_unguarded() {
 }
 
 #[test]
+fn zalua_60_a_plugin_opens_loopback_and_nothing_unguarded_beyond() {
+    let port = free_port();
+    let place = crate::plugins::place("");
+    let source = format!(
+        "local door, message = prometheus.listen('0.0.0.0:{port}')
+         assert(door == nil)
+         metrics.set('refused', message)
+         assert(prometheus.listen(':{port}'))
+         metrics.set('open', 1)
+         while true do time.sleep(60) end"
+    );
+    crate::plugins::save(&place, "listens.lua", &source);
+    let agent = place.start();
+    let is_open = || place.ask(&["get", "--", "open"]).status.success();
+    assert!(eventually(is_open));
+    let refused = place.get("refused");
+    let keys = "set http.token_file, http.certificate and http.key,";
+    assert!(refused.contains(keys), "{refused}");
+    let (status, text) = ask(port, "/metrics", "");
+    assert_eq!(status, "HTTP/1.0 200 OK");
+    assert!(text.contains("\nopen 1\n"), "{text}");
+    let (_, log) = agent.end();
+    assert!(
+        log.contains("a plugin listens for Prometheus on loopback"),
+        "{log}"
+    );
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
 fn a_reload_reads_the_token_anew() {
     let port = free_port();
     let place = Place::new("");

@@ -14,4 +14,5 @@ mod http;
 mod place;
 mod plugins;
 mod reload;
+mod runner;
 mod start;

@@ -123,33 +123,3 @@ fn a_reload_switches_plugins_off_and_on_and_gives_them_options() {
     );
     agent.end();
 }
-
-#[test]
-fn started_by_hand_the_agent_has_a_runner_of_its_own() {
-    let place = place("");
-    let source =
-        "metrics.set('said', cmd.exec('echo out').stdout) while true do time.sleep(60) end";
-    save(&place, "command.lua", source);
-    let mut agent = place
-        .command()
-        .env_remove("NOTIFY_SOCKET")
-        .env("XDG_RUNTIME_DIR", place.path("run"))
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    assert!(eventually(
-        || value(&place, "said").as_deref() == Some("out")
-    ));
-    let children = format!("/proc/{0}/task/{0}/children", agent.id());
-    let children = std::fs::read_to_string(children).unwrap();
-    let runner = children.trim().to_owned();
-    assert!(runner.parse::<u32>().is_ok(), "one child: {children}");
-    assert!(place.ask(&["stop"]).status.success());
-    assert!(agent.wait().unwrap().success());
-    let is_gone = || {
-        let state = std::fs::read_to_string(format!("/proc/{runner}/stat"));
-        // Whoever takes over orphans may leave it a while.
-        state.map_or(true, |state| state.contains(") Z "))
-    };
-    assert!(eventually(is_gone));
-}

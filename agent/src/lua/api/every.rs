@@ -42,13 +42,13 @@ pub(super) fn add(module: &Module<'_>) -> mlua::Result<()> {
             return Err(arguments.wrong(1, &range));
         }
         let run = arguments.function(2)?;
-        let entries = match lua.named_registry_value::<Option<Table>>(ENTRIES)? {
-            Some(entries) => entries,
-            None => {
-                let entries = lua.create_table()?;
-                lua.set_named_registry_value(ENTRIES, &entries)?;
-                entries
-            }
+        let known = lua.named_registry_value::<Option<Table>>(ENTRIES)?;
+        let entries = if let Some(entries) = known {
+            entries
+        } else {
+            let entries = lua.create_table()?;
+            lua.set_named_registry_value(ENTRIES, &entries)?;
+            entries
         };
         if entries.raw_len() >= ENTRIES_MAX {
             return Err(Failure::raise(format!(

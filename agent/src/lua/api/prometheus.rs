@@ -4,7 +4,6 @@
 //! `prometheus_gauge_labels`, `prometheus_counter` and `prometheus_counter_labels`, whose first name
 //! was `prometheus_counter_lables`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use mlua::{AnyUserData, Lua, Table, Value};
 use super::{Arguments, Failure, Found, Module, number_text, object, type_name};
 use crate::lua::collectors::{Change, Kind, Options};
 use crate::lua::context::Context;
+use crate::lua::listen::ListenAddress;
 use crate::model::Unit;
 
 /// The class of what `prometheus.listen` gives, which has no methods.
@@ -50,29 +50,12 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
 }
 
 fn listen(context: &Context, text: &str) -> Result<(), String> {
-    let listen = context.services.listen.as_ref();
-    let listen = listen.ok_or("there is no HTTP door here, only the service has one")?;
-    let address = address(text, listen.beyond_loopback)
+    let address = ListenAddress::parse(text)
         .ok_or_else(|| format!("{text} is no address; 127.0.0.1:2345 is one, and :2345"))?;
-    let door = (listen.open)(address)?;
-    context.doors.hold(address, door);
-    Ok(())
-}
-
-/// The address in ZaLua's words, in which one without a host means all interfaces: here that is
-/// loopback, unless the administrator allows more.
-fn address(text: &str, beyond_loopback: bool) -> Option<SocketAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
-    }
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    let host = match host {
-        "" if beyond_loopback => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        "" | "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        _ => return None,
-    };
-    Some(SocketAddr::new(host, port))
+    let listen = context.services.listen.as_ref();
+    let listen = listen
+        .ok_or("there is no HTTP door here; the service and `moonward exec` can open them")?;
+    context.doors.open(listen, address)
 }
 
 /// The module `prometheus_gauge`.
@@ -277,14 +260,14 @@ fn change(
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::sync::{Arc, Mutex};
 
     use super::*;
     use crate::lua::testing::Stage;
     use crate::lua::{HeldDoor, Listen};
     use crate::model::Kind as ModelKind;
-    use crate::serve::http::Http;
+    use crate::serve::http::{Access, Http};
     use crate::telemetry::StatusBoard;
 
     #[test]
@@ -365,24 +348,36 @@ mod tests {
         stage.wait(&run).unwrap_err();
     }
 
+    /// Doors on loopback alone, as without a configuration.
+    fn listen_on(http: Http) -> Listen {
+        Listen(Arc::new(move |address| {
+            let address = match address {
+                ListenAddress::Everywhere(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+                ListenAddress::At(address) => address,
+            };
+            let door = http.listen(address, Access::default());
+            door.map(|door| Box::new(door) as HeldDoor)
+                .map_err(|error| error.to_string())
+        }))
+    }
+
     #[test]
     fn zalua_60_doors_are_opened_and_twice_does_no_harm() {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let open = {
             let asked = Arc::clone(&asked);
-            move |address: SocketAddr| -> Result<Box<dyn std::any::Any + Send + Sync>, String> {
-                asked.lock().unwrap().push(address.to_string());
-                match address.port() {
-                    1 => Err("cannot listen at 127.0.0.1:1: it is busy".to_owned()),
+            move |address| -> Result<HeldDoor, String> {
+                asked.lock().unwrap().push(address);
+                match address {
+                    ListenAddress::At(address) if address.port() == 1 => {
+                        Err("cannot listen at 127.0.0.1:1: it is busy".to_owned())
+                    }
                     _ => Ok(Box::new(())),
                 }
             }
         };
         let stage = Stage::changed(|options| {
-            options.listen = Some(Listen {
-                open: Arc::new(open),
-                beyond_loopback: false,
-            });
+            options.listen = Some(Listen(Arc::new(open)));
         });
         stage.pass(
             "for _ = 1, 2 do assert(prometheus.listen(':2345')) end
@@ -393,17 +388,17 @@ mod tests {
              assert(nothing == nil and message:find('nonsense is no address'), message)
              assert(not pcall(prometheus.listen))",
         );
+        // One that it holds already is not asked for again.
+        let at = |address: &str| ListenAddress::At(address.parse().unwrap());
         let all = [
-            "127.0.0.1:2345",
-            "127.0.0.1:2345",
-            "127.0.0.1:2346",
-            "127.0.0.1:1",
+            ListenAddress::Everywhere(2345),
+            at("127.0.0.1:2346"),
+            at("127.0.0.1:1"),
         ];
         assert_eq!(*asked.lock().unwrap(), all);
-        assert_eq!(address(":2345", true).unwrap().to_string(), "[::]:2345");
         Stage::new().pass(
             "local nothing, message = prometheus.listen(':2345')
-             assert(nothing == nil and message:find('only the service has one'), message)",
+             assert(nothing == nil and message:find('there is no HTTP door here'), message)",
         );
     }
 
@@ -439,15 +434,7 @@ mod tests {
     fn zalua_60_listen_serves_metrics_with_the_stock_names() {
         let stage = Stage::changed(|options| {
             let http = Http::new(options.store.clone(), StatusBoard::new());
-            let open = move |address| -> Result<crate::lua::HeldDoor, String> {
-                let door = http.listen(address, false);
-                door.map(|door| Box::new(door) as crate::lua::HeldDoor)
-                    .map_err(|error| error.to_string())
-            };
-            options.listen = Some(Listen {
-                open: Arc::new(open),
-                beyond_loopback: false,
-            });
+            options.listen = Some(listen_on(http));
         });
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
@@ -486,15 +473,7 @@ mod tests {
     fn zalua_60_what_plugins_collect_is_served_for_as_long_as_they_run() {
         let stage = Stage::changed(|options| {
             let http = Http::new(options.store.clone(), options.board.clone());
-            let open = move |address| {
-                let door = http.listen(address, false);
-                door.map(|door| Box::new(door) as HeldDoor)
-                    .map_err(|error| error.to_string())
-            };
-            options.listen = Some(Listen {
-                open: Arc::new(open),
-                beyond_loopback: false,
-            });
+            options.listen = Some(listen_on(http));
         });
         let busy = TcpListener::bind("127.0.0.1:0").unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -156,14 +156,12 @@ impl Door {
             let message = "too many lists are being read; try again".to_owned();
             return self.fail(stream, ErrorKind::Busy, message).await;
         };
-        match self.context.store.copy() {
-            Some(bytes) => body(stream, &bytes).await,
-            None => {
-                let mebibytes = COPY_MAX / 1_048_576;
-                let message = format!("the store is more than a copy of {mebibytes} MiB can hold");
-                self.fail(stream, ErrorKind::Failed, message).await
-            }
+        if let Some(bytes) = self.context.store.copy() {
+            return body(stream, &bytes).await;
         }
+        let mebibytes = COPY_MAX / 1_048_576;
+        let message = format!("the store is more than a copy of {mebibytes} MiB can hold");
+        self.fail(stream, ErrorKind::Failed, message).await
     }
 
     fn put(&self, put: &Put) -> Result<(), String> {

@@ -57,9 +57,6 @@ pub enum OpenError {
         /// The keys of the configuration that are not set.
         missing: &'static str,
     },
-    /// Plain doors are for this machine alone.
-    #[error("{0} is reached from beyond this machine; listen on 127.0.0.1 or [::1]")]
-    BeyondLoopback(SocketAddr),
     /// Too many doors.
     #[error("{0} is one address too many; {DOORS_MAX} are listened on already")]
     TooMany(SocketAddr),
@@ -150,33 +147,24 @@ impl Http {
     /// loopback that takes a token and TLS.
     pub fn open(&self, listener: TcpListener, access: Access) -> Result<Door, OpenError> {
         let address = listener.local_addr()?;
-        if let Some(missing) = access.missing()
-            && !is_loopback(address.ip())
-        {
-            return Err(OpenError::Unguarded { address, missing });
-        }
+        check_guard(address, &access)?;
         self.serve(listener, access)
     }
 
-    /// Opens a plain door without a token on an address, as plugins ask for one; where one is open
-    /// already, it is that one. It closes when the last who holds it lets go. `beyond_loopback`
-    /// is the administrator's word that others than this machine may read every value.
-    pub fn listen(
-        &self,
-        address: SocketAddr,
-        beyond_loopback: bool,
-    ) -> Result<Arc<Door>, OpenError> {
-        if !beyond_loopback && !is_loopback(address.ip()) {
-            return Err(OpenError::BeyondLoopback(address));
-        }
+    /// Opens a door on an address, as plugins ask for one; where one is open already, it is that
+    /// one, guarded as it is. It closes when the last who holds it lets go. Beyond loopback that
+    /// takes a token and TLS.
+    pub fn listen(&self, address: SocketAddr, access: Access) -> Result<Arc<Door>, OpenError> {
+        check_guard(address, &access)?;
         let mut doors = lock(&self.inner.by_address);
         if let Some(door) = doors.get(&address).and_then(Weak::upgrade) {
             return Ok(door);
         }
         // The thread closes a door in its own time, and whoever comes right after finds it closing.
-        let mut patience = match doors.contains_key(&address) {
-            true => CLOSING,
-            false => Duration::ZERO,
+        let mut patience = if doors.contains_key(&address) {
+            CLOSING
+        } else {
+            Duration::ZERO
         };
         doors.retain(|_, door| door.strong_count() > 0);
         if doors.len() >= DOORS_MAX {
@@ -192,9 +180,15 @@ impl Http {
                 Err(error) => return Err(OpenError::Bind(address, error)),
             }
         };
-        let door = Arc::new(self.serve(listener, Access::default())?);
+        let door = Arc::new(self.serve(listener, access)?);
         doors.insert(address, Arc::downgrade(&door));
         Ok(door)
+    }
+
+    /// The doors that [`Http::listen`] has opened and somebody holds.
+    pub fn listened(&self) -> Vec<Arc<Door>> {
+        let doors = lock(&self.inner.by_address);
+        doors.values().filter_map(Weak::upgrade).collect()
     }
 
     fn serve(&self, listener: TcpListener, access: Access) -> Result<Door, OpenError> {
@@ -236,14 +230,19 @@ impl Door {
     /// Replaces token and certificate; holds from the next connection on. Beyond loopback nothing
     /// less than both is taken.
     pub fn set_access(&self, access: Access) -> Result<(), OpenError> {
-        if let Some(missing) = access.missing()
-            && !is_loopback(self.address.ip())
-        {
-            let address = self.address;
-            return Err(OpenError::Unguarded { address, missing });
-        }
+        check_guard(self.address, &access)?;
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
         Ok(())
+    }
+}
+
+/// Whether an address may be opened with this guard.
+fn check_guard(address: SocketAddr, access: &Access) -> Result<(), OpenError> {
+    match access.missing() {
+        Some(missing) if !is_loopback(address.ip()) => {
+            Err(OpenError::Unguarded { address, missing })
+        }
+        _ => Ok(()),
     }
 }
 
