@@ -171,20 +171,21 @@ fn closed(guest: &mut Guest) -> Result<()> {
 fn told(guest: &mut Guest) -> Result<()> {
     save(guest, "workshop-syntax", "local a\nlocal b = = 2\n")?;
     save(guest, "workshop-error", "local a\n\nerror('boom')\n")?;
-    for (name, words) in [
-        (
-            "workshop-syntax",
-            "workshop-syntax.lua:2: unexpected symbol",
-        ),
-        ("workshop-error", "workshop-error.lua:3: boom"),
+    for (name, line, words) in [
+        ("workshop-syntax", 2, "unexpected symbol"),
+        ("workshop-error", 3, "boom"),
     ] {
+        let script = format!("{DIRECTORY}/{name}.lua");
         guest.until(
             PATIENCE,
-            &format!("moonward plugins | grep -P '^{name}\\tfailed\\t.*{DIRECTORY}/{words}'"),
+            &format!("moonward plugins | grep -P '^{name}\\tfailed\\t.*{script}:{line}: {words}'"),
         )?;
         guest.until(
             PATIENCE,
-            &format!("journalctl -q --no-pager -u moonward.service | grep -F '{words}'"),
+            &format!(
+                "journalctl -q --no-pager -u moonward.service | \
+                 grep -E 'script={script} line={line} error=\"?{words}'"
+            ),
         )?;
     }
     Ok(())
