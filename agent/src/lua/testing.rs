@@ -6,8 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError,
-    script_name,
+    Ending, Host, HostOptions, Limits, Run, RuntimeThread, Script, ScriptError, script_name,
 };
 use crate::collect::Root;
 use crate::config::Options;

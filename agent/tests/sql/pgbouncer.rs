@@ -54,7 +54,10 @@ impl Bouncer {
         self.directory.path()
     }
 
-    pub(crate) async fn open(&self, database: &str) -> Result<Database, moonward::lua::sql::SqlError> {
+    pub(crate) async fn open(
+        &self,
+        database: &str,
+    ) -> Result<Database, moonward::lua::sql::SqlError> {
         let options = Options {
             port: Some(self.port),
             database: Some(database.to_owned()),

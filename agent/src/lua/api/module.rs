@@ -109,11 +109,6 @@ impl<'a> Module<'a> {
             .raw_set(name, self.table.raw_get::<Function>(of)?)
     }
 
-    /// The finished table.
-    pub(crate) fn table(self) -> Table {
-        self.table
-    }
-
     /// Keeps the table as the methods of objects of `class`, which is called `module.class`; see
     /// [`object`].
     pub(crate) fn class(self, class: &'static str) -> mlua::Result<()> {

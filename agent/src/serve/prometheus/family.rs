@@ -188,8 +188,14 @@ impl Families {
         self.order = (0..).take(list.len()).collect();
         self.order.sort_by(|one, other| {
             let key = |id: &FamilyId| {
-                list.get(*id as usize)
-                    .map(|family| (&*family.name, !family.is_native, family.is_derived, family.kind as u8))
+                list.get(*id as usize).map(|family| {
+                    (
+                        &*family.name,
+                        !family.is_native,
+                        family.is_derived,
+                        family.kind as u8,
+                    )
+                })
             };
             key(one).cmp(&key(other))
         });
