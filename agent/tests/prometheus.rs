@@ -74,12 +74,7 @@ fn machine(name: &str) -> Store {
         Unit::NONE,
         12.5,
     );
-    batch.gauge(
-        "system.disk.utilization[/srv/my disk]",
-        &[],
-        Unit::NONE,
-        0.5,
-    );
+    batch.gauge("system.disk.await[/srv/my disk]", &[], Unit::NONE, 0.5);
     batch.counter("jobs", &[("queue", "a\"b\\c")], Unit::NONE, 3_u64);
     store.put("plugin:disk", &batch, None);
     store.describe("system_disk_utilization", "disk utilization, \"percent\"");

@@ -217,7 +217,7 @@ mod tests {
         let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
         builder.set_verify(SslVerifyMode::NONE);
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let mut stream = builder.build().connect("moonward.test", stream).unwrap();
+        let mut stream = builder.build().connect("door.test", stream).unwrap();
         let request = format!("GET /metrics HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut reply = String::new();

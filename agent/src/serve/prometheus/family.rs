@@ -276,6 +276,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_plugin_made_for_prometheus_goes_before_its_key() {
+        let both = [
+            ("system.disk.await[/]", Kind::Gauge, PLUGIN),
+            ("system_disk_await", Kind::Gauge, PLUGIN),
+        ];
+        let name = "system_disk_await".to_owned();
+        assert_eq!(
+            shown(&both),
+            [(name.clone(), Shown::No), (name.clone(), Shown::Plain)]
+        );
+        assert_eq!(shown(&both[..1]), [(name, Shown::Plain)]);
+    }
+
+    #[test]
     fn counters_that_openmetrics_does_not_take_keep_their_names() {
         let seen = shown(&[
             ("a.b", Kind::Gauge, NATIVE),
