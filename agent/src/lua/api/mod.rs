@@ -29,6 +29,8 @@ mod postgres;
 mod probe;
 mod procfs;
 mod prometheus;
+#[cfg(test)]
+mod prometheus_tests;
 mod rate;
 mod regexp;
 #[cfg(test)]
