@@ -83,6 +83,10 @@ pub fn converted(name: &str, kind: Kind, unit: Unit, from_plugin: bool) -> Optio
     if kind != Kind::Counter && words.len() > 1 && words.last() == Some(&"total") {
         words.pop();
     }
+    if per == "per_second" && words.ends_with(&["in", "sec"]) {
+        // ZaLua's way to say the same: `system.disk.read_bytes_in_sec[/]`.
+        words.truncate(words.len() - 2);
+    }
     let is_info = words.last() == Some(&"info");
     for word in [main.as_str(), per.as_str()] {
         if !word.is_empty() && !words.contains(&word) {
@@ -274,6 +278,12 @@ mod tests {
             name("system.cpu.0.user", Kind::Gauge, Unit::NONE).name,
             "system_cpu_0_user"
         );
+        let speed = name(
+            "system.disk.read_bytes_in_sec",
+            Kind::Gauge,
+            Unit::new("1/s"),
+        );
+        assert_eq!(speed.name, "system_disk_read_bytes_per_second");
     }
 
     #[test]
