@@ -3,12 +3,12 @@
 //! A door that cannot be opened is shown as failed with its reason; the agent goes on without it.
 //! Only without the control socket there is no agent to speak of, so that one error comes back.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::listeners::{Inherited, ListenError, SocketFile, bind_tcp, bind_unix};
+use super::listeners::{Inherited, ListenError, SocketFile, bind_unix};
 use crate::collect::Root;
 use crate::config::{Config, ZabbixConfig};
 use crate::model::{Batch, Clock, Unit};
@@ -83,23 +83,8 @@ pub(super) fn zabbix(
     board: &StatusBoard,
 ) -> Zabbix {
     let part = board.part(Room::Door, ZABBIX, Verdict::Off);
-    let mut problems = Vec::new();
-    let mut listeners = Vec::new();
-    for listener in inherited.tcp(ZABBIX) {
-        match listener {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => problems.push(error.to_string()),
-        }
-    }
-    let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, ZABBIX_PORT));
-    let address = config
-        .listen
-        .or((by_hand && listeners.is_empty()).then_some(fallback));
-    match address.map(bind_tcp) {
-        Some(Ok(listener)) => listeners.push(listener),
-        Some(Err(error)) => problems.push(chain(&error).to_string()),
-        None => {}
-    }
+    let by_hand = by_hand.then_some(ZABBIX_PORT);
+    let (listeners, mut problems) = inherited.tcp_or_bind(ZABBIX, config.listen, by_hand);
     if listeners.is_empty() && problems.is_empty() {
         return Zabbix::default();
     }

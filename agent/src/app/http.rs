@@ -1,10 +1,10 @@
 //! Opens the HTTP doors, brings what they count to the board and the store, and renews what guards
 //! them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
-use super::listeners::{Inherited, bind_tcp};
+use super::listeners::Inherited;
 use super::plugin_doors::PluginDoors;
 use crate::config::HttpConfig;
 use crate::model::{Batch, Unit};
@@ -41,23 +41,8 @@ pub(super) fn open(
 ) -> HttpDoors {
     let part = board.part(Room::Door, NAME, Verdict::Off);
     let http = Http::new(store.clone(), board.clone());
-    let mut problems = Vec::new();
-    let mut listeners = Vec::new();
-    for listener in inherited.tcp(NAME) {
-        match listener {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => problems.push(error.to_string()),
-        }
-    }
-    let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
-    let address = config
-        .listen
-        .or((by_hand && listeners.is_empty()).then_some(fallback));
-    match address.map(bind_tcp) {
-        Some(Ok(listener)) => listeners.push(listener),
-        Some(Err(error)) => problems.push(chain(&error).to_string()),
-        None => {}
-    }
+    let by_hand = by_hand.then_some(PORT);
+    let (listeners, mut problems) = inherited.tcp_or_bind(NAME, config.listen, by_hand);
     let doors = open_all(&http, listeners, config, &mut problems);
     if !doors.is_empty() || !problems.is_empty() {
         part.set(match (doors.is_empty(), problems.is_empty()) {

@@ -4,7 +4,7 @@
 //! is not the order of the units, so a socket is only ever taken by name.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -15,6 +15,8 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
 };
 use thiserror::Error;
+
+use crate::telemetry::log::chain;
 
 /// Why a door has no socket.
 #[derive(Debug, Error)]
@@ -100,6 +102,32 @@ impl Inherited {
                 listening(name, descriptor, &families, "TCP").map(TcpListener::from)
             })
             .collect()
+    }
+
+    /// The sockets of a TCP door, and what is wrong with others: those of that name that systemd
+    /// passed, the address that is configured, and, when there is neither and the agent was started
+    /// by hand, loopback at the port `by_hand`.
+    pub fn tcp_or_bind(
+        &mut self,
+        name: &str,
+        configured: Option<SocketAddr>,
+        by_hand: Option<u16>,
+    ) -> (Vec<TcpListener>, Vec<String>) {
+        let (mut listeners, mut problems) = (Vec::new(), Vec::new());
+        for listener in self.tcp(name) {
+            match listener {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        let loopback = by_hand.filter(|_| listeners.is_empty());
+        let loopback = loopback.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        match configured.or(loopback).map(bind_tcp) {
+            Some(Ok(listener)) => listeners.push(listener),
+            Some(Err(error)) => problems.push(chain(&error).to_string()),
+            None => {}
+        }
+        (listeners, problems)
     }
 }
 
