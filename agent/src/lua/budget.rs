@@ -149,9 +149,11 @@ impl Budget {
         }
         let limit = self.limits.time?;
         let began = Moment(self.began.load(Ordering::Relaxed));
+        if self.clock.now().since(began) <= limit {
+            return None;
+        }
         let ran = computed().saturating_sub(self.computed.load(Ordering::Relaxed));
-        let late = self.clock.now().since(began) > limit
-            && Duration::from_nanos(ran) > limit / COMPUTED_PART;
+        let late = Duration::from_nanos(ran) > limit / COMPUTED_PART;
         late.then_some(Fault::Time(limit))
     }
 
