@@ -171,7 +171,7 @@ fn prepare(
     let store = Store::new(Clock::System, config.store.limits());
     let (probes, inherited) = load_probes(&config, probe::inherited(), &notifier, &board);
     // The last program that is started, with what the agent may do now and not for long.
-    let runner = scripts::runner(&config, is_managed);
+    let runner = scripts::runner(&config, &environment, is_managed);
     match privileges::drop_all() {
         Ok(dropped) => tracing::info!(threads = dropped.threads, "{dropped}"),
         Err(error) => {

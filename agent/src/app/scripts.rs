@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use tokio::sync::mpsc;
 
 use super::service::Service;
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::lua::{
     Ending, Host, HostOptions, Init, Library, Listen, Plan, RuntimeThread, Supervisor as Plugins,
 };
@@ -96,15 +96,21 @@ impl Scripts {
 
 /// The way to whoever executes programs; nothing when none are to be executed. It is the configured
 /// socket, but where no service manager has made that and this user finds none, a child with the
-/// rights that the agent has now.
-pub(super) fn runner(config: &Config, is_managed: bool) -> Option<Client> {
+/// rights that the agent has now. Who chose the socket chose a runner with its allow-list: nobody
+/// stands in for that one.
+pub(super) fn runner(
+    config: &Config,
+    environment: &Environment,
+    is_managed: bool,
+) -> Option<Client> {
     let Some(socket) = &config.runner.socket else {
         tracing::info!("nothing is executed for plugins");
         return None;
     };
     // To connect is to write. Asking harms nothing, where to connect would start the runner's unit.
     let is_there = rustix::fs::access(socket, Access::WRITE_OK).is_ok();
-    if is_managed || is_there {
+    let is_chosen = *socket != environment.runner_socket();
+    if is_managed || is_there || is_chosen {
         tracing::info!(socket = %socket.display(), "plugins have their commands executed there");
         return Some(Client::socket(socket));
     }

@@ -262,7 +262,7 @@ pub struct ZaluaConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunnerConfig {
     /// Its socket; off means that nothing is executed. Started by hand, a child stands in where the
-    /// socket is not there for this user. Default: `/run/moonward/runner.sock`.
+    /// default one is not there for this user. Default: `/run/moonward/runner.sock`.
     pub socket: Option<PathBuf>,
 }
 

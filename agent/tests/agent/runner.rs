@@ -16,16 +16,17 @@ const PLUGIN: &str = r#"local result, message = cmd.exec("echo ok")
     metrics.set("said", result and result.stdout or message)
     while true do time.sleep(60) end"#;
 
-/// A place with the plugin, and a runner's socket by that name in it. Its doors are out of the way
-/// of other tests.
-fn place_with(socket: &str) -> Place {
+/// A place with the plugin, and what the configuration says of the runner: nothing, "off", or a
+/// socket by that name in the place. Its doors are out of the way of other tests.
+fn place_with(socket: Option<&str>) -> Place {
     let place = place("");
     let at = match socket {
-        "off" => socket.to_owned(),
-        name => place.path(name).display().to_string(),
+        None => String::new(),
+        Some("off") => "socket = \"off\"".to_owned(),
+        Some(name) => format!("socket = \"{}\"", place.path(name).display()),
     };
     place.configure(&format!(
-        "[plugin]\nstock = false\ndirectories = [\"{}\"]\n[runner]\nsocket = \"{at}\"\n\
+        "[plugin]\nstock = false\ndirectories = [\"{}\"]\n[runner]\n{at}\n\
          [http]\nlisten = \"127.0.0.1:0\"\n[zabbix]\nlisten = \"127.0.0.1:0\"\n",
         place.path("plugins").display()
     ));
@@ -33,10 +34,12 @@ fn place_with(socket: &str) -> Place {
     place
 }
 
-/// The command with which a person starts the agent.
+/// The command with which a person starts the agent; by default the runner's socket is in the place.
 fn command(place: &Place) -> Command {
     let mut command = place.command();
-    command.env_remove("NOTIFY_SOCKET");
+    command
+        .env_remove("NOTIFY_SOCKET")
+        .env("RUNTIME_DIRECTORY", place.path(""));
     command
 }
 
@@ -91,7 +94,7 @@ fn has_open(pid: u32, path: &Path) -> bool {
 
 #[test]
 fn by_hand_a_child_executes_with_the_authority_of_the_user() {
-    let place = place_with("no.sock");
+    let place = place_with(None);
     // A descriptor that programs inherit, as a shell may leave one open.
     let leak = std::fs::File::create(place.path("leak")).unwrap();
     let inherited = rustix::io::dup(leak.as_fd()).unwrap();
@@ -122,7 +125,7 @@ fn by_hand_a_child_executes_with_the_authority_of_the_user() {
 
 #[test]
 fn the_child_ends_with_an_agent_that_is_killed() {
-    let place = place_with("no.sock");
+    let place = place_with(None);
     let agent = start(&place);
     assert_eq!(wait_for_said(&place), "ok");
     let children = children(agent.child.id());
@@ -133,7 +136,7 @@ fn the_child_ends_with_an_agent_that_is_killed() {
 
 #[test]
 fn by_hand_a_socket_that_is_there_is_used() {
-    let place = place_with("runner.sock");
+    let place = place_with(None);
     let runner = UnixListener::bind(place.path("runner.sock")).unwrap();
     let agent = start(&place);
     runner.set_nonblocking(true).unwrap();
@@ -149,8 +152,17 @@ fn by_hand_a_socket_that_is_there_is_used() {
 }
 
 #[test]
+fn by_hand_nobody_stands_in_for_a_runner_that_the_configuration_names() {
+    let place = place_with(Some("chosen.sock"));
+    let agent = start(&place);
+    let said = wait_for_said(&place);
+    assert!(said.contains("cannot be reached at"), "{said}");
+    assert!(children(agent.child.id()).is_empty());
+}
+
+#[test]
 fn off_means_that_nothing_is_executed() {
-    let place = place_with("off");
+    let place = place_with(Some("off"));
     let agent = start(&place);
     let said = wait_for_said(&place);
     assert_ne!(said, "ok");
@@ -160,7 +172,7 @@ fn off_means_that_nothing_is_executed() {
 
 #[test]
 fn the_service_has_no_child() {
-    let place = place_with("no.sock");
+    let place = place_with(Some("no.sock"));
     let agent = place.start();
     let said = wait_for_said(&place);
     assert!(said.contains("cannot be reached at"), "{said}");
