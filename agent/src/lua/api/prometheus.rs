@@ -60,104 +60,73 @@ fn listen(context: &Context, text: &str) -> Result<(), String> {
 
 /// The module `prometheus_gauge`.
 pub(super) fn open_gauge(module: &Module<'_>) -> mlua::Result<()> {
-    const CLASS: &str = "prometheus_gauge.gauge";
-    open_new::<GAUGE>(module, Kind::Gauge, CLASS)?;
-    let class = module.another()?;
-    class.function("set", |_, context, arguments| {
-        let handle = arguments.object::<Handle<GAUGE>>(1, CLASS)?;
-        change(context, handle.0, &[], Change::Set(arguments.number(2)?))
-    })?;
-    class.function("add", |_, context, arguments| {
-        let handle = arguments.object::<Handle<GAUGE>>(1, CLASS)?;
-        change(context, handle.0, &[], Change::Add(arguments.number(2)?))
-    })?;
-    class.class(CLASS)
+    let methods = [("set", Step::Set), ("add", Step::Add)];
+    open_kind::<GAUGE>(module, Kind::Gauge, "prometheus_gauge.gauge", methods)
 }
 
 /// The module `prometheus_gauge_labels`.
 pub(super) fn open_gauge_labels(module: &Module<'_>) -> mlua::Result<()> {
     const CLASS: &str = "prometheus_gauge_labels.gauge";
-    open_new::<GAUGE_LABELS>(module, Kind::GaugeLabels, CLASS)?;
-    let class = module.another()?;
-    class.function("set", |lua, context, arguments| {
-        let handle = arguments.object::<Handle<GAUGE_LABELS>>(1, CLASS)?;
-        let labels = labels(lua, &arguments)?;
-        change(
-            context,
-            handle.0,
-            &labels,
-            Change::Set(arguments.number(3)?),
-        )
-    })?;
-    class.function("add", |lua, context, arguments| {
-        let handle = arguments.object::<Handle<GAUGE_LABELS>>(1, CLASS)?;
-        let labels = labels(lua, &arguments)?;
-        change(
-            context,
-            handle.0,
-            &labels,
-            Change::Add(arguments.number(3)?),
-        )
-    })?;
-    class.class(CLASS)
+    let methods = [("set", Step::Set), ("add", Step::Add)];
+    open_kind::<GAUGE_LABELS>(module, Kind::GaugeLabels, CLASS, methods)
 }
 
 /// The module `prometheus_counter`.
 pub(super) fn open_counter(module: &Module<'_>) -> mlua::Result<()> {
-    const CLASS: &str = "prometheus_counter.counter";
-    open_new::<COUNTER>(module, Kind::Counter, CLASS)?;
-    let class = module.another()?;
-    class.function("inc", |_, context, arguments| {
-        let handle = arguments.object::<Handle<COUNTER>>(1, CLASS)?;
-        change(context, handle.0, &[], Change::Add(1.0))
-    })?;
-    class.function("add", |_, context, arguments| {
-        let handle = arguments.object::<Handle<COUNTER>>(1, CLASS)?;
-        change(context, handle.0, &[], Change::Add(arguments.number(2)?))
-    })?;
-    class.class(CLASS)
+    let methods = [("inc", Step::Increment), ("add", Step::Add)];
+    open_kind::<COUNTER>(module, Kind::Counter, "prometheus_counter.counter", methods)
 }
 
 /// The module `prometheus_counter_labels`.
 pub(super) fn open_counter_labels(module: &Module<'_>) -> mlua::Result<()> {
     const CLASS: &str = "prometheus_counter_labels.counter";
-    open_new::<COUNTER_LABELS>(module, Kind::CounterLabels, CLASS)?;
-    let class = module.another()?;
-    class.function("inc", |lua, context, arguments| {
-        let handle = arguments.object::<Handle<COUNTER_LABELS>>(1, CLASS)?;
-        change(
-            context,
-            handle.0,
-            &labels(lua, &arguments)?,
-            Change::Add(1.0),
-        )
-    })?;
-    class.function("add", |lua, context, arguments| {
-        let handle = arguments.object::<Handle<COUNTER_LABELS>>(1, CLASS)?;
-        let labels = labels(lua, &arguments)?;
-        change(
-            context,
-            handle.0,
-            &labels,
-            Change::Add(arguments.number(3)?),
-        )
-    })?;
-    class.class(CLASS)
+    let methods = [("inc", Step::Increment), ("add", Step::Add)];
+    open_kind::<COUNTER_LABELS>(module, Kind::CounterLabels, CLASS, methods)
 }
 
-fn open_new<const KIND: usize>(
+/// What a method does with its last argument.
+#[derive(Clone, Copy)]
+enum Step {
+    Set,
+    Add,
+    /// Adds one; the argument is not there.
+    Increment,
+}
+
+/// A module of one kind: `new`, and the methods of its handles. Those of a kind with labels take
+/// them before the number.
+fn open_kind<const KIND: usize>(
     module: &Module<'_>,
     kind: Kind,
-    class: &'static str,
+    class_name: &'static str,
+    methods: [(&'static str, Step); 2],
 ) -> mlua::Result<()> {
     module.function("new", move |lua, context, arguments| {
         let registered = options(lua, &arguments.table(1)?, kind)?
             .and_then(|options| context.services.collectors.register(kind, options));
         match registered {
-            Ok(number) => Ok(Found::Is(handle::<KIND>(lua, class, number)?)),
+            Ok(number) => Ok(Found::Is(handle::<KIND>(lua, class_name, number)?)),
             Err(message) => Ok(Found::Not(message)),
         }
-    })
+    })?;
+    let class = module.another()?;
+    for (name, step) in methods {
+        class.function(name, move |lua, context, arguments| {
+            let handle = arguments.object::<Handle<KIND>>(1, class_name)?;
+            let (labels, last) = if kind.has_labels() {
+                (labels(lua, &arguments)?, 3)
+            } else {
+                (Vec::new(), 2)
+            };
+            let by = match step {
+                Step::Set => Change::Set(arguments.number(last)?),
+                Step::Add => Change::Add(arguments.number(last)?),
+                Step::Increment => Change::Add(1.0),
+            };
+            change(context, handle.0, &labels, by)
+        })?;
+    }
+    class.class(class_name)
 }
 
 /// The handle of a collector: the same each time.

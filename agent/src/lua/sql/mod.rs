@@ -11,6 +11,7 @@
 mod cell;
 mod database;
 mod error;
+mod fetch;
 mod gather;
 mod moment;
 mod mysql;

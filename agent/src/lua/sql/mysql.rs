@@ -6,21 +6,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use sqlx::error::BoxDynError;
 use sqlx::mysql::{
-    MySql, MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode, MySqlValueRef,
+    MySql, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlSslMode, MySqlValueRef,
 };
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Decode, Either,
-    Executor as _, Row as _, TypeInfo as _, ValueRef as _,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Decode, Executor as _};
 
 use super::database::Driver;
+use super::fetch::{Dialect, Form, fetch};
 use super::gather::Gather;
 use super::moment::{Parts, moment};
 use super::options::{Kind, Options, SslMode};
-use super::{Cell, Column, SqlError};
+use super::{Cell, SqlError};
 
 /// How to connect.
 pub(super) struct Mysql {
@@ -67,20 +64,6 @@ impl Mysql {
             statement_timeout: options.statement_timeout,
         }
     }
-
-    fn cells(&self, row: &MySqlRow, form: Form) -> Result<Vec<Cell>, SqlError> {
-        let lost = |error: sqlx::Error| SqlError::running(&self.place, &error);
-        (0..row.len())
-            .map(|index| {
-                let value = row.try_get_raw(index).map_err(lost)?;
-                if value.is_null() {
-                    return Ok(Cell::Null);
-                }
-                let name = value.type_info().name().to_owned();
-                cell(&name, value, form).map_err(|error| lost(sqlx::Error::Decode(error)))
-            })
-            .collect()
-    }
 }
 
 impl Driver for Mysql {
@@ -118,37 +101,7 @@ impl Driver for Mysql {
         parameters: &[Cell],
         gather: &mut Gather,
     ) -> Result<(), SqlError> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        let (mut stream, form) = if parameters.is_empty() {
-            (session.fetch_many(sqlx::raw_sql(sql)), Form::Text)
-        } else {
-            let mut query = sqlx::query(sql).persistent(false);
-            for parameter in parameters {
-                query = match parameter {
-                    Cell::Null => query.bind(None::<i64>),
-                    Cell::Bool(truth) => query.bind(*truth),
-                    Cell::Integer(number) => query.bind(*number),
-                    Cell::Float(number) => query.bind(*number),
-                    Cell::Text(text) => query.bind(text.clone()),
-                    Cell::Bytes(bytes) => query.bind(bytes.clone()),
-                };
-            }
-            (session.fetch_many(query), Form::Binary)
-        };
-        while let Some(step) = stream
-            .try_next()
-            .await
-            .map_err(|error| SqlError::running(&self.place, &error))?
-        {
-            match step {
-                Either::Left(done) => gather.end_of_statement(done.rows_affected()),
-                Either::Right(row) => {
-                    let cells = self.cells(&row, form)?;
-                    gather.row(|| columns(&row), cells)?;
-                }
-            }
-        }
-        Ok(())
+        fetch::<MySql>(session, &self.place, sql, parameters, gather).await
     }
 
     async fn close(session: MySqlConnection) {
@@ -157,62 +110,52 @@ impl Driver for Mysql {
     }
 }
 
-/// How values travel.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Text,
-    Binary,
-}
-
 /// The bytes as they came, whatever the type.
 fn raw(value: MySqlValueRef<'_>) -> Result<&[u8], BoxDynError> {
     <&[u8] as Decode<'_, MySql>>::decode(value)
 }
 
-fn cell(name: &str, value: MySqlValueRef<'_>, form: Form) -> Result<Cell, BoxDynError> {
-    let unsigned = name.ends_with("UNSIGNED");
-    let binary = form == Form::Binary;
-    Ok(match name.trim_end_matches(" UNSIGNED") {
-        "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => {
-            if !binary {
-                Cell::integer(raw(value)?)
-            } else if unsigned || name == "YEAR" {
-                let number = <u64 as Decode<'_, MySql>>::decode(value)?;
-                i64::try_from(number).map_or_else(|_| Cell::Text(number.to_string()), Cell::Integer)
-            } else {
-                Cell::Integer(<i64 as Decode<'_, MySql>>::decode(value)?)
+impl Dialect for MySql {
+    fn cell(name: &str, value: MySqlValueRef<'_>, form: Form) -> Result<Cell, BoxDynError> {
+        let unsigned = name.ends_with("UNSIGNED");
+        let binary = form == Form::Binary;
+        Ok(match name.trim_end_matches(" UNSIGNED") {
+            "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => {
+                if !binary {
+                    Cell::integer(raw(value)?)
+                } else if unsigned || name == "YEAR" {
+                    let number = <u64 as Decode<'_, MySql>>::decode(value)?;
+                    i64::try_from(number)
+                        .map_or_else(|_| Cell::Text(number.to_string()), Cell::Integer)
+                } else {
+                    Cell::Integer(<i64 as Decode<'_, MySql>>::decode(value)?)
+                }
             }
-        }
-        // Through its shortest text, so that 1.1 is 1.1 in both forms.
-        "FLOAT" if binary => Cell::float(
-            <f32 as Decode<'_, MySql>>::decode(value)?
-                .to_string()
-                .as_bytes(),
-        ),
-        "DOUBLE" if binary => Cell::Float(<f64 as Decode<'_, MySql>>::decode(value)?),
-        "FLOAT" | "DOUBLE" => Cell::float(raw(value)?),
-        "DATE" | "DATETIME" | "TIMESTAMP" | "TIME" if binary => {
-            let parts = match name {
-                "DATE" => Parts::Date,
-                "TIME" => Parts::Time,
-                _ => Parts::Both,
-            };
-            Cell::Text(moment(raw(value)?, parts).ok_or("a date or time of a wrong length")?)
-        }
-        "BIT" | "GEOMETRY" => Cell::Bytes(raw(value)?.to_vec()),
-        kind if kind.ends_with("BLOB") || kind.ends_with("BINARY") => {
-            Cell::Bytes(raw(value)?.to_vec())
-        }
-        _ => Cell::text(raw(value)?),
-    })
-}
-
-fn columns(row: &MySqlRow) -> Vec<Column> {
-    row.columns()
-        .iter()
-        .map(|column| Column {
-            name: column.name().to_owned(),
-            type_name: column.type_info().name().to_ascii_lowercase(),
+            // Through its shortest text, so that 1.1 is 1.1 in both forms.
+            "FLOAT" if binary => Cell::float(
+                <f32 as Decode<'_, MySql>>::decode(value)?
+                    .to_string()
+                    .as_bytes(),
+            ),
+            "DOUBLE" if binary => Cell::Float(<f64 as Decode<'_, MySql>>::decode(value)?),
+            "FLOAT" | "DOUBLE" => Cell::float(raw(value)?),
+            "DATE" | "DATETIME" | "TIMESTAMP" | "TIME" if binary => {
+                let parts = match name {
+                    "DATE" => Parts::Date,
+                    "TIME" => Parts::Time,
+                    _ => Parts::Both,
+                };
+                Cell::Text(moment(raw(value)?, parts).ok_or("a date or time of a wrong length")?)
+            }
+            "BIT" | "GEOMETRY" => Cell::Bytes(raw(value)?.to_vec()),
+            kind if kind.ends_with("BLOB") || kind.ends_with("BINARY") => {
+                Cell::Bytes(raw(value)?.to_vec())
+            }
+            _ => Cell::text(raw(value)?),
         })
-        .collect()
+    }
+
+    fn rows_affected(done: &MySqlQueryResult) -> u64 {
+        done.rows_affected()
+    }
 }

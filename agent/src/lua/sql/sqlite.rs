@@ -5,17 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteValueRef};
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Decode, Either, Executor as _, Row as _,
-    TypeInfo as _, ValueRef as _,
-};
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteValueRef};
+use sqlx::{ConnectOptions as _, Decode};
 
 use super::database::Driver;
+use super::fetch::{Dialect, Form, fetch};
 use super::gather::Gather;
 use super::options::{Kind, Options};
-use super::{Cell, Column, SqlError};
+use super::{Cell, SqlError};
 
 /// Steps of SQLite's machine between two looks whether the caller is still there: well below a
 /// millisecond.
@@ -92,38 +90,8 @@ impl Driver for Sqlite {
         parameters: &[Cell],
         gather: &mut Gather,
     ) -> Result<(), SqlError> {
-        let sql = AssertSqlSafe(sql.to_owned());
         let connection = &mut session.connection;
-        let mut stream = if parameters.is_empty() {
-            connection.fetch_many(sqlx::raw_sql(sql))
-        } else {
-            let mut query = sqlx::query(sql).persistent(false);
-            for parameter in parameters {
-                query = match parameter {
-                    Cell::Null => query.bind(None::<i64>),
-                    Cell::Bool(truth) => query.bind(*truth),
-                    Cell::Integer(number) => query.bind(*number),
-                    Cell::Float(number) => query.bind(*number),
-                    Cell::Text(text) => query.bind(text.clone()),
-                    Cell::Bytes(bytes) => query.bind(bytes.clone()),
-                };
-            }
-            connection.fetch_many(query)
-        };
-        while let Some(step) = stream
-            .try_next()
-            .await
-            .map_err(|error| SqlError::running(&self.place, &error))?
-        {
-            match step {
-                Either::Left(done) => gather.end_of_statement(done.rows_affected()),
-                Either::Right(row) => {
-                    let cells = self.cells(&row)?;
-                    gather.row(|| columns(&row), cells)?;
-                }
-            }
-        }
-        Ok(())
+        fetch::<sqlx::Sqlite>(connection, &self.place, sql, parameters, gather).await
     }
 
     async fn close(session: Session) {
@@ -132,38 +100,18 @@ impl Driver for Sqlite {
     }
 }
 
-impl Sqlite {
-    fn cells(&self, row: &SqliteRow) -> Result<Vec<Cell>, SqlError> {
-        let lost = |error: sqlx::Error| SqlError::running(&self.place, &error);
-        (0..row.len())
-            .map(|index| {
-                let value = row.try_get_raw(index).map_err(lost)?;
-                cell(value).map_err(|error| lost(sqlx::Error::Decode(error)))
-            })
-            .collect()
-    }
-}
-
-/// SQLite's values have types of their own, whatever the column was declared as.
-fn cell(value: SqliteValueRef<'_>) -> Result<Cell, sqlx::error::BoxDynError> {
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
-    let name = value.type_info().name().to_owned();
-    Ok(match name.as_str() {
-        "INTEGER" => Cell::Integer(<i64 as Decode<'_, sqlx::Sqlite>>::decode(value)?),
-        "REAL" => Cell::Float(<f64 as Decode<'_, sqlx::Sqlite>>::decode(value)?),
-        "TEXT" => Cell::text(<&[u8] as Decode<'_, sqlx::Sqlite>>::decode(value)?),
-        _ => Cell::Bytes(<&[u8] as Decode<'_, sqlx::Sqlite>>::decode(value)?.to_vec()),
-    })
-}
-
-fn columns(row: &SqliteRow) -> Vec<Column> {
-    row.columns()
-        .iter()
-        .map(|column| Column {
-            name: column.name().to_owned(),
-            type_name: column.type_info().name().to_ascii_lowercase(),
+impl Dialect for sqlx::Sqlite {
+    /// Values have types of their own, whatever the column was declared as.
+    fn cell(name: &str, value: SqliteValueRef<'_>, _: Form) -> Result<Cell, BoxDynError> {
+        Ok(match name {
+            "INTEGER" => Cell::Integer(<i64 as Decode<'_, Self>>::decode(value)?),
+            "REAL" => Cell::Float(<f64 as Decode<'_, Self>>::decode(value)?),
+            "TEXT" => Cell::text(<&[u8] as Decode<'_, Self>>::decode(value)?),
+            _ => Cell::Bytes(<&[u8] as Decode<'_, Self>>::decode(value)?.to_vec()),
         })
-        .collect()
+    }
+
+    fn rows_affected(done: &SqliteQueryResult) -> u64 {
+        done.rows_affected()
+    }
 }
