@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::document::show;
 use super::schema::Field;
 use super::types::LogLevel;
 use super::units;
@@ -260,32 +261,6 @@ fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
         return Err("it holds a control character".to_owned());
     }
     Ok(text)
-}
-
-/// A value for a message: short, on one line.
-pub(super) fn show(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => quoted(&short(text)),
-        DeValue::Integer(number) => short(&number.to_string()),
-        DeValue::Float(number) => short(&number.to_string()),
-        DeValue::Boolean(value) => value.to_string(),
-        DeValue::Datetime(time) => time.to_string(),
-        DeValue::Array(_) => "a list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
-    }
-}
-
-/// At most 60 characters.
-pub(super) fn short(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
-/// For a message: what does not print is escaped.
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
 }
 
 /// As a basic string of TOML.

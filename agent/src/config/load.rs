@@ -1,12 +1,9 @@
 //! Reads the files and the environment; the only part of the configuration that does I/O.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
-
+use super::document::{self, Unread};
 use super::environment::Environment;
 use super::parse::{Source, parse};
 use super::problem::{Problem, Problems};
@@ -65,13 +62,13 @@ impl Config {
             }
         }
         for (path, required) in files {
-            match read(&path, required) {
-                Ok(Some(text)) => sources.push(Source { path, text }),
-                Ok(None) => {}
-                Err(message) => problems.push(Problem {
+            match document::read(&path, FILE_MAX) {
+                Ok((text, _)) => sources.push(Source { path, text }),
+                Err(Unread::Absent) if !required => {}
+                Err(unread) => problems.push(Problem {
                     file: path,
                     position: None,
-                    message,
+                    message: unread.message(),
                 }),
             }
         }
@@ -121,28 +118,4 @@ fn fragments(directory: &Path) -> Result<Vec<PathBuf>, String> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The content of a file; `None` when it does not exist and need not.
-fn read(path: &Path, required: bool) -> Result<Option<Vec<u8>>, String> {
-    // Without NONBLOCK a named pipe would keep the start waiting for a writer.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(rustix::io::Errno::NOENT) if !required => return Ok(None),
-        Err(error) => return Err(format!("cannot be opened: {error}")),
-    };
-    let status = rustix::fs::fstat(&file).map_err(|error| format!("cannot be read: {error}"))?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err("is not a regular file".to_owned());
-    }
-    let mut text = Vec::new();
-    File::from(file)
-        .take(FILE_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > FILE_MAX {
-        return Err("is larger than 1 MiB, which is not read".to_owned());
-    }
-    Ok(Some(text))
 }

@@ -8,6 +8,7 @@
 //! a test in both directions.
 
 pub mod difference;
+pub(crate) mod document;
 pub mod environment;
 mod field;
 pub mod load;

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use toml::de::{DeTable, DeValue};
 
-use super::field::{Wrong, show, toml_text};
+use super::document::show;
+use super::field::{Wrong, toml_text};
 
 /// The options of one plugin, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

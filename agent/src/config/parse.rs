@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::document::{Lines, short, show, too_deep};
 use super::environment::Environment;
-use super::field::{Wrong, short, show};
+use super::field::Wrong;
 use super::plugin::{self, PluginConfig, PluginSettings};
 use super::problem::{Problem, Problems};
 use super::schema::{COLLECTOR_KEYS, PLUGIN_KEYS, SECTIONS, keys};
@@ -71,11 +72,11 @@ impl Reader {
                 return;
             }
         };
-        if let Some(at) = too_deep(text) {
+        if let Some((at, message)) = too_deep(text) {
             self.problems.push(Problem {
                 file: source.path.clone(),
                 position: Some(Lines::new(text).position(at)),
-                message: format!("found more than {DEPTH_MAX} dots or brackets on one line"),
+                message,
             });
             return;
         }
@@ -319,26 +320,6 @@ impl Reader {
     }
 }
 
-/// How many dots or opening brackets one line may have: the reader goes down one level for each,
-/// and the deepest right line has two.
-const DEPTH_MAX: usize = 1000;
-
-/// Where a line is nested too deeply to be read at all.
-fn too_deep(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'\n' => depth = 0,
-            b'.' | b'[' | b'{' => depth += 1,
-            _ => {}
-        }
-        if depth > DEPTH_MAX {
-            return Some(at);
-        }
-    }
-    None
-}
-
 /// One file while it is walked.
 struct File<'t> {
     path: &'t Path,
@@ -368,33 +349,4 @@ pub(super) fn collector_index(section: &str) -> Option<usize> {
 
 fn is_section(path: &str) -> bool {
     SECTIONS.iter().any(|section| section.name == path) || collector_index(path).is_some()
-}
-
-/// Where the lines of a text start, for positions of many mistakes in one large file.
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn new(text: &'t str) -> Self {
-        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts = std::iter::once(0)
-            .chain(after.map(|(at, _)| at + 1))
-            .collect();
-        Self { text, starts }
-    }
-
-    /// The line, from 1, of a byte.
-    fn line(&self, at: usize) -> usize {
-        self.starts.partition_point(|start| *start <= at)
-    }
-
-    /// Line and column, both from 1, of a byte; the column in characters.
-    fn position(&self, at: usize) -> (usize, usize) {
-        let line = self.line(at);
-        let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let before = self.text.get(start..at.min(self.text.len()));
-        (line, before.unwrap_or_default().chars().count() + 1)
-    }
 }

@@ -1,6 +1,6 @@
 //! What to say about a key that is not known: which one was meant, or where it belongs.
 
-use super::field::short;
+use super::document::short;
 use super::parse::collector_index;
 use super::schema::{COLLECTOR_KEYS, Key, PLUGIN_KEYS, SECTIONS, keys};
 use super::types::CollectConfig;

@@ -331,7 +331,7 @@ fn files_are_read_in_order_and_all_that_cannot_be_is_reported() {
         messages,
         [
             "is not a regular file",
-            "is larger than 1 MiB, which is not read",
+            "is larger than 1MiB, which is not read",
             "cannot be opened: No such file or directory (os error 2)",
             "is not a regular file",
             "unknown key \"agnt\" in the file; did you mean \"agent\"?",

@@ -4,19 +4,18 @@
 mod value;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::Mode;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use self::value::{Wrong, further, limit, program, short, show, text};
+use self::value::{Wrong, further, limit, program, text};
 use super::policy::{Allowed, Further, Policy, Rule, Rules};
 use super::request::Request;
 use crate::config::Problem;
+use crate::config::document::{self, Lines, Unread, short, show, too_deep};
 
 /// Where the allow-list is when nobody says otherwise.
 pub const SYSTEM_FILE: &str = "/etc/moonward/runner.toml";
@@ -33,10 +32,6 @@ const FILE_MAX: u64 = 256 * 1024;
 const ENTRIES_MAX: usize = 1000;
 /// How many mistakes are listed.
 const LISTED_MAX: usize = 1000;
-/// How many dots or opening brackets a line may have, because the reader goes down one level for
-/// each; a right line has a few.
-const DEPTH_MAX: usize = 1000;
-
 /// Every mistake in an allow-list, by position. Prints one line per mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<Problem>);
@@ -103,8 +98,7 @@ impl Policy {
                 return Err(reader.mistakes(path, &valid));
             }
         };
-        if let Some(at) = too_deep(text) {
-            let message = format!("found more than {DEPTH_MAX} dots or brackets on one line");
+        if let Some((at, message)) = too_deep(text) {
             reader.wrong(at..at, message);
             return Err(reader.mistakes(path, text));
         }
@@ -143,9 +137,10 @@ impl Reader<'_> {
         self.found.sort();
         // One mistake of syntax can be reported by several rules of the grammar.
         self.found.dedup_by_key(|(at, _)| *at);
+        let lines = Lines::new(text);
         let problems = self.found.into_iter().map(|(at, message)| Problem {
             file: path.to_owned(),
-            position: Some(position(text, at)),
+            position: Some(lines.position(at)),
             message,
         });
         Mistakes(problems.collect())
@@ -275,52 +270,15 @@ fn number_of(users: &str, name: &str) -> Option<u32> {
     })
 }
 
-/// Where a line is nested too deeply to be read at all.
-fn too_deep(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    text.bytes().position(|byte| {
-        match byte {
-            b'\n' => depth = 0,
-            b'.' | b'[' | b'{' => depth += 1,
-            _ => {}
-        }
-        depth > DEPTH_MAX
-    })
-}
-
-/// Line and column, both from 1, of a byte; the column in characters.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |feed| feed + 1);
-    let column = before.get(start..).unwrap_or_default().chars().count() + 1;
-    (line, column)
-}
-
 /// The content of the file, or why it is not read.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    // Without NONBLOCK a named pipe would keep the start waiting for a writer.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|error| format!("cannot be opened: {error}"))?;
-    let status = rustix::fs::fstat(&file).map_err(|error| format!("cannot be read: {error}"))?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err("is not a regular file".to_owned());
-    }
+    let (text, status) = document::read(path, FILE_MAX).map_err(Unread::message)?;
     let own = rustix::process::geteuid().as_raw();
     if status.st_uid != 0 && status.st_uid != own {
         return Err("belongs to another user than root, who could allow anything".to_owned());
     }
     if Mode::from_raw_mode(status.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
         return Err("can be written by others than its owner; try chmod 640".to_owned());
-    }
-    let mut text = Vec::new();
-    File::from(file)
-        .take(FILE_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > FILE_MAX {
-        return Err("is larger than 256 KiB, which is not read".to_owned());
     }
     Ok(text)
 }

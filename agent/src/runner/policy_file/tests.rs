@@ -105,7 +105,7 @@ user = 'root'
         let mistakes = parse(text).unwrap_err();
         assert!(mistakes[0].starts_with(start), "{text}: {mistakes:?}");
     }
-    let deep = format!("a = {}", "[".repeat(DEPTH_MAX + 1));
+    let deep = format!("a = {}", "[".repeat(1001));
     assert!(parse(&deep).unwrap_err()[0].contains("brackets on one line"));
     let bytes = Policy::parse(Path::new("r.toml"), b"a\xff", USERS).unwrap_err();
     assert_eq!(bytes.list()[0].position, Some((1, 2)));

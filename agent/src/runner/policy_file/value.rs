@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::super::policy::Further;
 use super::super::request::Request;
+use crate::config::document::show;
 use crate::config::units;
 use crate::model::Glob;
 
@@ -108,26 +109,4 @@ pub(super) fn limit(value: &Spanned<DeValue<'_>>) -> Result<Duration, Wrong> {
             );
             wrong(value, &expected)
         })
-}
-
-/// A value for a message: short, on one line.
-pub(super) fn show(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{:?}", short(text)),
-        DeValue::Integer(number) => short(&number.to_string()),
-        DeValue::Float(number) => short(&number.to_string()),
-        DeValue::Boolean(value) => value.to_string(),
-        DeValue::Datetime(time) => time.to_string(),
-        DeValue::Array(list) if list.is_empty() => "an empty list".to_owned(),
-        DeValue::Array(_) => "a list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
-    }
-}
-
-/// At most 60 characters.
-pub(super) fn short(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
 }
