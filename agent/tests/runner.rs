@@ -123,6 +123,33 @@ fn a_command_has_no_descriptors_but_the_standard_ones() {
     assert!(child.wait().unwrap().success());
 }
 
+/// As under `nohup`, or in the background of a script.
+#[test]
+fn a_command_does_not_ignore_what_the_runner_was_started_to_ignore() {
+    let (mut stream, theirs) = UnixStream::pair().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let script =
+        "trap '' HUP INT QUIT USR1 ALRM TSTP; exec \"$0\" runner --stdin --allow-all --quiet";
+    let child = Command::new("sh")
+        .args(["-c", script, AGENT])
+        .stdin(OwnedFd::from(theirs))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The runner itself goes on.
+    let ours = child.id();
+    let ask = format!("kill -USR1 {ours}; grep SigIgn /proc/self/status");
+    send(&mut stream, &Request::shell(&ask));
+    let outcome = reply(&mut stream);
+    let line = String::from_utf8(outcome.stdout.bytes).unwrap();
+    let mask = line.split_whitespace().last().unwrap();
+    // The C library keeps 32 and 33 for itself.
+    let mask = u64::from_str_radix(mask, 16).unwrap() & 0x7fff_ffff;
+    assert_eq!(mask, 0, "{line}");
+    drop(stream);
+    assert_eq!(ended(child), (Some(0), String::new()));
+}
+
 #[test]
 fn a_quiet_runner_logs_what_has_gone_wrong_only() {
     let (child, mut stream) = by_hand(&["--allow-all", "--quiet"]);

@@ -24,6 +24,7 @@ use super::group::Group;
 use super::outcome::{Ending, Outcome};
 use super::policy::Policy;
 use super::request::{Command, Request};
+use super::signal::catch_ignored;
 use crate::model::Clock;
 use crate::telemetry::events::Events;
 use crate::telemetry::log::chain;
@@ -120,6 +121,9 @@ impl Server {
         door: Door,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
+        if let Err(error) = catch_ignored() {
+            tracing::warn!(%error, "commands may ignore signals that they should not");
+        }
         let mut entrance = Entrance::open(door)?;
         let (end, ending) = watch::channel(false);
         let mut connections = JoinSet::new();

@@ -1,4 +1,9 @@
-//! The names of signals as Go prints them, which is what plugins of ZaLua look for.
+//! Signals of commands: those that they must not inherit as ignored, and their names as Go prints
+//! them, which is what plugins of ZaLua look for.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Signal 1 and up, as `syscall/zerrors_linux_amd64.go` of Go's standard library words them.
 const NAMES: [&str; 31] = [
@@ -34,6 +39,37 @@ const NAMES: [&str; 31] = [
     "power failure",
     "bad system call",
 ];
+
+/// Signals that cannot be caught (`signal(7)`), or that tokio leaves alone for what they say of the
+/// process itself; and SIGPIPE, which the standard library sets back in every command.
+const LEFT: [i32; 6] = [4, 8, 9, 11, 13, 19];
+
+/// Catches every signal that this process has inherited as ignored, under `nohup` for one. To this
+/// process it comes to the same, but what is caught has its default again in a program that is
+/// executed, where what is ignored stays ignored (`execve(2)`).
+///
+/// # Errors
+/// When `/proc/self/status` cannot be read, or a signal not be caught.
+pub(super) fn catch_ignored() -> io::Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    for number in ignored(&status) {
+        if !LEFT.contains(&number) {
+            // The handler stays for as long as the process; nobody is told.
+            drop(signal(SignalKind::from_raw(number))?);
+        }
+    }
+    Ok(())
+}
+
+/// The signals that `/proc/PID/status` says are ignored, of those with a name.
+fn ignored(status: &str) -> impl Iterator<Item = i32> {
+    let mask = status.lines().find_map(|line| {
+        let mask = line.strip_prefix("SigIgn:")?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    let mask = mask.unwrap_or_default();
+    (1..=31).filter(move |number| mask >> (number - 1) & 1 == 1)
+}
 
 /// The name of a signal, such as `killed` for 9; `signal 34` for one without a name.
 pub fn signal_name(number: i32) -> String {
