@@ -185,6 +185,6 @@ function procfs.numastat() end
 function procfs.temperatures() end
 
 ---Sums up the IO of all processes.
----@return {rchar: number, wchar: number, syscr: number, syscw: number, read_bytes: number, write_bytes: number, cancelled_write_bytes: number, processes: integer}? io
+---@return {rchar: number, wchar: number, syscr: number, syscw: number, read_bytes: number, write_bytes: number, cancelled_write_bytes: number, processes: integer, closed: integer}? io
 ---@return integer|string skipped
 function procfs.process_io() end

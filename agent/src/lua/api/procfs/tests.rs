@@ -247,7 +247,7 @@ fn processes_are_summed_once_each() {
     ]);
     stage.pass(
         "local io, skipped = procfs.process_io()
-         assert(io.rchar == 15 and io.syscr == 3 and io.processes == 2 and skipped == 0)",
+         assert(io.rchar == 15 and io.syscr == 3 and io.processes == 2 and io.closed == 0 and skipped == 0)",
     );
 }
 
