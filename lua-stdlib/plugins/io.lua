@@ -4,12 +4,18 @@
 -- where that program is not attached. Other than ZaLua's they do not go down when a process ends, and
 -- count nobody twice. `system.io.read_hit` is how many bytes were read for each that had to be fetched
 -- from storage: a ratio, no percentage, since the run before; ZaLua took the last ten seconds of it.
--- Where there are no such series, what may be read of /proc/PID/io is summed up, as in ZaLua.
+-- Where there are no such series, /proc/PID/io is summed up, as in ZaLua, if that of every process can
+-- be read. Otherwise there are no values, and the log says why: the sum over a few would be taken for
+-- that of the machine. When the sums come from elsewhere than at the run before, as at the start of the
+-- service, the step from the one to the other is no speed.
+local speeds = require("counter_speeds").new()
 local before
+local is_first, is_silent = true, false
 
 local function from_store()
   local function sum(name, tags) return (store.get(name, tags) or {}).value end
   return {
+    source = "store",
     called = sum("system.process.io", {direction = "read", layer = "syscall"}),
     fetched = sum("system.process.io", {direction = "read", layer = "storage"}),
     reads = sum("system.process.io.operations", {direction = "read"}),
@@ -17,20 +23,33 @@ local function from_store()
   }
 end
 
+-- The sums, or an empty table and why there are none.
 local function from_processes()
-  local io = procfs.process_io() or {}
-  return {called = io.rchar, fetched = io.read_bytes, reads = io.syscr, writes = io.syscw}
+  local io, reason = procfs.process_io()
+  if not io then return {}, reason end
+  if io.closed > 0 then
+    return {}, string.format(
+      "the plugin itself cannot read /proc/PID/io of %d processes, which takes root or CAP_SYS_PTRACE", io.closed
+    )
+  end
+  return {source = "processes", called = io.rchar, fetched = io.read_bytes, reads = io.syscr, writes = io.syscw}
 end
 
 plugin.every(plugin.options.interval or 60, function()
-  local now = from_store()
-  if not now.called then now = from_processes() end
-  if now.reads then metrics.set_counter_speed("system.io.syscr", now.reads) end
-  if now.writes then metrics.set_counter_speed("system.io.syscw", now.writes) end
-  if not now.called or not now.fetched then return end
-  if before then
+  local now, reason = from_store(), nil
+  if not now.called then now, reason = from_processes() end
+  -- At the first run the collectors may not have had theirs.
+  if reason and not is_first and not is_silent then
+    log.error("there is no system.io.*: nobody counts the IO of all processes (moonward status says why "
+      .. "of the process probe and the collector process), and " .. reason)
+  end
+  is_first, is_silent = false, reason ~= nil and not is_first
+  if now.reads then speeds:set("system.io.syscr", now.source, now.reads) end
+  if now.writes then speeds:set("system.io.syscw", now.source, now.writes) end
+  speeds:finish()
+  if now.called and now.fetched and before and before.source == now.source then
     local called, fetched = now.called - before.called, now.fetched - before.fetched
     metrics.set("system.io.read_hit", called > 0 and fetched > 0 and called / fetched or 0)
   end
-  before = now
+  before = now.called and now.fetched and now or nil
 end)

@@ -1,5 +1,5 @@
 -- Where memory was allocated, by NUMA node, under ZaLua's keys: pages per second. A machine with one
--- node has none of them.
+-- node has none of them; where nodes cannot be read for a while, what was said of them before holds.
 local kinds = {"numa_hit", "numa_miss", "numa_foreign", "interleave_hit", "local_node", "other_node"}
 
 local function nodes()
@@ -9,6 +9,8 @@ end
 if not nodes() then return end
 
 plugin.every(plugin.options.interval or 60, function()
+  local list = nodes()
+  if not list then return end
   local total, discovered = {}, {}
   local function set(node, counts)
     for _, kind in ipairs(kinds) do
@@ -16,7 +18,7 @@ plugin.every(plugin.options.interval or 60, function()
     end
     discovered[#discovered + 1] = {["{#NUMA_NODE}"] = tostring(node)}
   end
-  for _, counts in ipairs(nodes() or {}) do
+  for _, counts in ipairs(list) do
     set(counts.node, counts)
     for _, kind in ipairs(kinds) do total[kind] = (total[kind] or 0) + (counts[kind] or 0) end
   end

@@ -110,8 +110,17 @@ function procfs.diskstats() end
 ---@return integer|string reason
 function procfs.block(device) end
 
+---@class procfs.mount
+---@field device string
+---@field mountpoint string
+---@field raw_mountpoint string as the kernel writes it, a space as `\040`
+---@field type string
+---@field options string
+---@field major? integer of the file system's device; 0 where no one disk is behind it
+---@field minor? integer
+
 ---Lists the mounts of the machine.
----@return {device: string, mountpoint: string, raw_mountpoint: string, type: string, options: string}[]? mounts
+---@return procfs.mount[]? mounts
 ---@return integer|string skipped
 function procfs.mounts() end
 
@@ -176,6 +185,6 @@ function procfs.numastat() end
 function procfs.temperatures() end
 
 ---Sums up the IO of all processes.
----@return {rchar: number, wchar: number, syscr: number, syscw: number, read_bytes: number, write_bytes: number, cancelled_write_bytes: number, processes: integer}? io
+---@return {rchar: number, wchar: number, syscr: number, syscw: number, read_bytes: number, write_bytes: number, cancelled_write_bytes: number, processes: integer, closed: integer}? io
 ---@return integer|string skipped
 function procfs.process_io() end

@@ -154,11 +154,12 @@ fn zalua_66_messages_are_counted_over_a_day() {
     append(&path, "\n");
     machine.again(&run);
     assert_eq!(messages(&machine), found(1, 3, 2));
-    // A rotation: a new file, and what the old one had still counts.
+    // A rotation: a new file, and what the old one had still counts, the last lines too.
+    append(&path, &at(&machine, -2, SERVICE));
     fs::rename(&path, path.with_extension("1")).unwrap();
     fs::write(&path, at(&machine, -1, KILL)).unwrap();
     machine.again(&run);
-    assert_eq!(messages(&machine), found(2, 3, 2));
+    assert_eq!(messages(&machine), found(2, 3, 3));
     machine.advance(86_500);
     machine.again(&run);
     assert_eq!(messages(&machine), "ok");
@@ -197,14 +198,126 @@ fn zalua_66_messages_know_years_and_zones() {
 }
 
 #[test]
-fn zalua_66_without_a_log_the_kernel_counts_what_it_killed() {
+fn zalua_66_what_was_written_before_a_rotation_counts() {
     let machine = Machine::bare();
+    let (directory, path, options) = log(&at(&machine, -10, KILL));
+    let moved = directory.path().join("messages-20231114");
+    let run = machine.first("messages", &options);
+    assert_eq!(messages(&machine), found(1, 0, 0));
+    let pass = |counted: u32| {
+        machine.next(&run);
+        assert_eq!(messages(&machine), found(counted, 0, 0));
+    };
+    // Since the run before, and then by whoever has not heard of the rotation yet.
+    append(&path, &at(&machine, 0, KILL));
+    fs::rename(&path, &moved).unwrap();
+    fs::write(&path, "").unwrap();
+    pass(2);
+    append(&moved, &at(&machine, 0, KILL));
+    append(&path, &at(&machine, 0, KILL));
+    pass(4);
+    pass(4);
+    // In the middle of a rotation there is no file.
+    append(&path, &at(&machine, 0, KILL));
+    fs::rename(&path, &moved).unwrap();
+    pass(5);
+    append(&moved, &at(&machine, 0, KILL));
+    fs::write(&path, at(&machine, 1, KILL)).unwrap();
+    pass(7);
+    // What began empty, and what was copied and emptied.
+    fs::rename(&path, &moved).unwrap();
+    fs::write(&path, "").unwrap();
+    pass(7);
+    fs::rename(&path, &moved).unwrap();
+    fs::write(&path, at(&machine, 2, KILL)).unwrap();
+    pass(8);
+    fs::write(&path, "").unwrap();
+    pass(8);
+    append(&path, &at(&machine, 3, KILL));
+    append(&path, &at(&machine, 4, KILL));
+    pass(10);
+    fs::write(&path, at(&machine, 5, KILL)).unwrap();
+    pass(11);
+    // One that stays away is told.
+    fs::remove_file(&path).unwrap();
+    pass(11);
+    run.hurry();
+    let error = machine.stage.wait(&run).unwrap_err().to_string();
+    assert!(error.contains("messages: No such file"), "{error}");
+}
+
+#[test]
+fn zalua_66_a_log_that_somebody_chose_and_that_cannot_be_read_is_an_error() {
+    let machine = Machine::bare();
+    let directory = tempfile::tempdir().unwrap();
+    for (path, reason) in [
+        (directory.path().join("absent"), "No such file or directory"),
+        (directory.path().to_owned(), "Is a directory"),
+    ] {
+        let options = format!("path = '{}'", path.display());
+        let run = machine.start("messages", &options);
+        let error = machine.stage.wait(&run).unwrap_err().to_string();
+        let expected = format!(
+            "{}: {reason}; let the user moonward read it",
+            path.display()
+        );
+        assert!(error.contains(&expected), "{error}");
+        assert_eq!(messages(&machine), "-");
+    }
+}
+
+#[test]
+fn zalua_66_without_a_log_the_kernel_counts_what_it_killed_and_that_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().display().to_string();
+    let log = directory.path().join("zalua.log");
+    let machine = Machine::with(|options| options.log = Some(log.clone()));
     machine.write("proc/vmstat", "oom_kill 7\n");
-    let run = machine.first("messages", "path = '/absent'");
+    let path = directory.path().join("messages");
+    let run = machine.first_changed(
+        "messages",
+        &[
+            ("/var/log/messages", path.to_str().unwrap()),
+            ("/var/log/syslog", &format!("{place}/absent/syslog")),
+        ],
+    );
     assert_eq!(messages(&machine), "ok");
+    let lines = || -> Vec<String> {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    assert_eq!(lines().len(), 1);
+    let expected = format!(
+        "[INFO] system.messages.problem tells only what the kernel killed for memory: \
+         {place}/messages: No such file or directory; \
+         {place}/absent/syslog: No such file or directory"
+    );
+    assert!(lines()[0].ends_with(&expected), "{:?}", lines());
     machine.write("proc/vmstat", "oom_kill 9\n");
     machine.next(&run);
     assert_eq!(messages(&machine), found(2, 0, 0));
+    assert_eq!(lines().len(), 1, "once");
+    // Something that cannot be read, which is a mistake of somebody's.
+    fs::create_dir(&path).unwrap();
+    machine.next(&run);
+    machine.next(&run);
+    assert_eq!(lines().len(), 2);
+    assert!(
+        lines()[1].contains("[ERROR]") && lines()[1].contains("messages: Is a directory; "),
+        "{:?}",
+        lines()
+    );
+    // What there is a log for, the kernel does not tell a second time.
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, at(&machine, 0, KILL)).unwrap();
+    machine.write("proc/vmstat", "oom_kill 10\n");
+    machine.next(&run);
+    assert_eq!(messages(&machine), found(3, 0, 0));
+    fs::remove_file(&path).unwrap();
+    machine.next(&run);
+    machine.next(&run);
+    assert_eq!(messages(&machine), found(3, 0, 0));
+    assert_eq!(lines().len(), 3, "{:?}", lines());
     machine.advance(86_500);
     machine.again(&run);
     assert_eq!(messages(&machine), "ok");

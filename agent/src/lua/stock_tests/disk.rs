@@ -148,6 +148,60 @@ fn zalua_67_a_logical_volume_with_a_dash_in_its_name_is_found() {
 }
 
 #[test]
+fn zalua_67_a_disk_that_is_mounted_under_another_name_is_found_by_its_numbers() {
+    let machine = Machine::bare();
+    let mounts = [
+        // No initial RAM disk; LVM's own links; links of udev; an array by its name.
+        mount("254:0", "/", "/dev/root"),
+        mount("253:1", "/lv", "/dev/vg0/data"),
+        mount("8:1", "/label", "/dev/disk/by-label/x"),
+        mount("9:127", "/srv", "/dev/md/data"),
+        // By its name, and by its number a second time.
+        mount("104:1", "/old", "/dev/cciss/c0d0p1"),
+        mount("254:0", "/export", "/dev/root"),
+        mount("0:44", "/home", "/dev/sdb"),
+        mount("0:45", "/proc", "proc"),
+        mount("7:1", "/snap", "/dev/disk/by-label/snap"),
+    ];
+    machine.write("proc/self/mountinfo", &mounts.concat());
+    for disk in ["vda", "sda", "sdb", "md127", "cciss!c0d0", "dm-1", "loop1"] {
+        size(&machine, disk, 1000);
+    }
+    machine.write("sys/block/sda/sda1/size", "900\n");
+    machine.write("sys/block/cciss!c0d0/cciss!c0d0p1/size", "900\n");
+    machine.write("sys/block/dm-1/dm/name", "vg0-data\n");
+    let pass = |passes: u64| {
+        let lines = [
+            ("254 0", "vda"),
+            ("8 0", "sda"),
+            ("8 1", "sda1"),
+            ("8 16", "sdb"),
+            ("9 127", "md127"),
+            ("104 0", "cciss/c0d0"),
+            ("104 1", "cciss/c0d0p1"),
+            ("253 1", "dm-1"),
+            ("7 1", "loop1"),
+        ]
+        .map(|(number, name)| line(number, name, [60 * passes; 7]));
+        machine.write("proc/diskstats", &lines.concat());
+    };
+    pass(1);
+    let run = machine.first("diskstat", "");
+    pass(2);
+    machine.next(&run);
+    let found = ["/", "/label", "/home", "/srv", "/old", "/lv"];
+    for place in found {
+        let key = format!("system.disk.all_ops_in_sec[{place}]");
+        assert_eq!(machine.value(&key), "2.00", "{place}");
+    }
+    let list = found.map(|place| format!(r#"{{"{{#MOUNTPOINT}}":"{place}"}}"#));
+    assert_eq!(
+        machine.value("system.disk.discovery"),
+        format!(r#"{{"data":[{}]}}"#, list.join(","))
+    );
+}
+
+#[test]
 fn zalua_67_an_array_is_as_busy_as_its_members_weighted_by_their_size() {
     for level in ["raid0", "raid1", "raid10"] {
         let machine = machine();
@@ -160,6 +214,90 @@ fn zalua_67_an_array_is_as_busy_as_its_members_weighted_by_their_size() {
         assert_eq!(of("read_bytes_in_sec"), "1024.00", "its own line");
         assert_eq!(of("write_ops_in_sec"), "3.00");
     }
+}
+
+#[test]
+fn zalua_67_a_member_that_leaves_or_joins_an_array_makes_no_jump() {
+    let machine = Machine::bare();
+    machine.write("proc/self/mountinfo", &mount("9:127", "/srv", "/dev/md127"));
+    size(&machine, "md127", 1000);
+    machine.write("sys/block/md127/md/level", "raid1\n");
+    let join = |member: &str| {
+        size(&machine, member, 1000);
+        machine.write(&format!("sys/block/md127/slaves/{member}/size"), "0\n");
+    };
+    join("sda");
+    join("sdb");
+    // One that was busy for hours in all its life, and two that are new.
+    let pass = |minute: u64| {
+        let busy = |name, since| {
+            let counts = [0, 0, 0, 0, 0, 0, since + 6000 * minute];
+            line("8 0", name, counts)
+        };
+        let lines = [busy("sda", 9_000_000), busy("sdb", 1000), busy("sdc", 10)];
+        let array = line("9 127", "md127", [minute, 0, 0, 0, 0, 0, 0]);
+        machine.write("proc/diskstats", &(lines.concat() + &array));
+    };
+    let utilization = || machine.value("system.disk.utilization[/srv]");
+    pass(1);
+    let run = machine.first("diskstat", "");
+    assert_eq!(utilization(), "-");
+    let next = |minute| {
+        pass(minute);
+        machine.next(&run);
+        assert_eq!(utilization(), "10.00", "minute {minute}");
+    };
+    next(2);
+    std::fs::remove_dir_all(machine.path("sys/block/md127/slaves/sdb")).unwrap();
+    next(3);
+    join("sdc");
+    next(4);
+    // A resize weights anew.
+    size(&machine, "sdc", 8000);
+    next(5);
+    // All are exchanged, one of them for one that nobody has seen before.
+    std::fs::remove_dir_all(machine.path("sys/block/md127/slaves")).unwrap();
+    join("sdb");
+    join("sdd");
+    next(6);
+    assert_eq!(machine.value("system.disk.read_ops_in_sec[/srv]"), "0.02");
+}
+
+#[test]
+fn zalua_67_another_disk_at_the_same_place_makes_no_jump() {
+    let machine = Machine::bare();
+    for (disk, sectors) in [("sda", 1000), ("sdb", 1000)] {
+        size(&machine, disk, sectors);
+    }
+    let mounted = |number: &str, device: &str| {
+        machine.write("proc/self/mountinfo", &mount(number, "/srv", device));
+    };
+    let pass = |minute: u64| {
+        let sda = [60 * minute; 7];
+        let sdb = [60 * minute + 9_000_000; 7];
+        machine.write(
+            "proc/diskstats",
+            &(line("8 0", "sda", sda) + &line("8 16", "sdb", sdb)),
+        );
+    };
+    let reads = || machine.value("system.disk.read_ops_in_sec[/srv]");
+    mounted("8:0", "/dev/sda");
+    pass(1);
+    let run = machine.first("diskstat", "");
+    pass(2);
+    machine.next(&run);
+    assert_eq!(reads(), "1.00");
+    // In place of what was put before, so that it is seen when something is put again.
+    machine
+        .stage
+        .pass("metrics.set('system.disk.read_ops_in_sec[/srv]', 'old')");
+    mounted("8:16", "/dev/sdb");
+    pass(3);
+    machine.next(&run);
+    assert_eq!(reads(), "old", "nothing is put");
+    pass(4);
+    machine.next(&run);
+    assert_eq!(reads(), "1.00");
 }
 
 #[test]

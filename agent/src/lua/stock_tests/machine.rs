@@ -94,11 +94,20 @@ impl Machine {
 
     /// Starts a stock plugin with further options, written as Lua.
     pub(super) fn start(&self, plugin: &str, options: &str) -> Run {
+        self.start_changed(plugin, options, &[])
+    }
+
+    /// The same with texts in it replaced, for what no option changes.
+    fn start_changed(&self, plugin: &str, options: &str, changes: &[(&str, &str)]) -> Run {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../lua-stdlib/plugins")
             .join(plugin)
             .with_extension("lua");
-        let source = fs::read_to_string(path).unwrap();
+        let mut source = fs::read_to_string(path).unwrap();
+        for (from, to) in changes {
+            assert!(source.contains(from), "{from:?} is not in {plugin}");
+            source = source.replace(from, to);
+        }
         // On the first line, so that messages name the plugin's own lines. Its second run comes
         // when the test wants it.
         let source = format!("plugin.options = {{interval = 86400, {options}}} {source}");
@@ -111,6 +120,14 @@ impl Machine {
     #[track_caller]
     pub(super) fn first(&self, plugin: &str, options: &str) -> Run {
         let run = self.start(plugin, options);
+        until(&run, 2);
+        run
+    }
+
+    /// The same with texts in it replaced.
+    #[track_caller]
+    pub(super) fn first_changed(&self, plugin: &str, changes: &[(&str, &str)]) -> Run {
+        let run = self.start_changed(plugin, "", changes);
         until(&run, 2);
         run
     }

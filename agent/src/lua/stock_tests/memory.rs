@@ -163,6 +163,81 @@ fn zalua_68_without_such_series_the_processes_are_summed_up() {
     );
 }
 
+#[test]
+fn zalua_68_sums_from_another_source_make_no_spike() {
+    let machine = Machine::recorded("two-nodes");
+    // At the start of the service nobody has counted yet; then the kernel has, from far below.
+    let run = machine.first("io", "");
+    machine.advance(60);
+    put_io(&machine, 2_000_000_000_000, 500_000_000_000, 900_000_000);
+    machine.again(&run);
+    assert_eq!(machine.seen("system.io.*"), "");
+    machine.advance(60);
+    put_io(
+        &machine,
+        2_000_000_000_800,
+        500_000_000_200,
+        900_000_000 + 600,
+    );
+    machine.again(&run);
+    let expected = "system.io.read_hit 4.00 [gauge]\n\
+                    system.io.syscr 10.00 [gauge 1/s]\n\
+                    system.io.syscw 20.00 [gauge 1/s]";
+    assert_eq!(machine.seen("system.io.*"), expected);
+    // The plugin is started anew, and the sums have grown meanwhile.
+    run.stop();
+    machine.stage.wait(&run).unwrap_err();
+    machine.advance(60);
+    put_io(&machine, 3_000_000_000_000, 600_000_000_000, 990_000_000);
+    machine.first("io", "");
+    assert_eq!(machine.seen("system.io.*"), expected, "nothing is put");
+}
+
+#[test]
+fn zalua_68_the_sums_over_a_few_processes_are_not_given_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let machine = Machine::with(|options| options.log = Some(log.clone()));
+    // What an account without rights sees: its own process.
+    machine.write("proc/7/io", "rchar: 1\nsyscr: 1\nsyscw: 1\nread_bytes: 1\n");
+    let run = machine.first(
+        "io",
+        "[(function()
+            local read = procfs.process_io
+            function procfs.process_io()
+              local io = read()
+              io.closed = 30
+              io.syscr = io.syscr + time.unix()
+              return io, io.closed
+            end
+          end)() or 1] = 1",
+    );
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    assert_eq!(lines(), "", "the collectors may be on their way");
+    for _ in 0..3 {
+        machine.next(&run);
+        assert_eq!(machine.seen("system.io.*"), "");
+        assert_eq!(lines().lines().count(), 1, "{}", lines());
+    }
+    assert!(
+        lines().contains("[ERROR] there is no system.io.*") && lines().contains("of 30 processes"),
+        "{}",
+        lines()
+    );
+    // Somebody counts for a while.
+    for calls in [600, 1200] {
+        machine.advance(60);
+        put_io(&machine, calls, calls, calls);
+        machine.again(&run);
+    }
+    assert_eq!(machine.value("system.io.syscr"), "10.00");
+    assert_eq!(lines().lines().count(), 1);
+    machine.advance(3600);
+    machine.again(&run);
+    assert_eq!(machine.seen("system.io.*"), "");
+    assert_eq!(lines().lines().count(), 2);
+}
+
 /// The highest number of a process.
 fn procfs_processes(machine: &Machine) -> u32 {
     let names = std::fs::read_dir(machine.path("proc")).unwrap();
@@ -235,6 +310,24 @@ fn zalua_66_numa_tells_pages_per_second_of_each_node_and_of_all() {
         }
     }
     assert_eq!(machine.seen("system.numa.*_*"), expected.join("\n"));
+}
+
+#[test]
+fn zalua_69_nodes_that_cannot_be_read_for_a_while_stay_discovered() {
+    let machine = Machine::recorded("two-nodes");
+    let run = machine.first("numa", "");
+    let discovery = machine.value("system.numa.discovery");
+    let one = machine.path("sys/devices/system/node/node1/numastat");
+    let text = std::fs::read(&one).unwrap();
+    std::fs::remove_file(&one).unwrap();
+    machine.next(&run);
+    assert_eq!(machine.value("system.numa.discovery"), discovery);
+    assert_eq!(machine.seen("system.numa.*_*"), "");
+    std::fs::write(&one, text).unwrap();
+    machine.next(&run);
+    machine.next(&run);
+    assert_eq!(machine.value("system.numa.discovery"), discovery);
+    assert_eq!(machine.value("system.numa.numa_hit[1]"), "0.0000");
 }
 
 #[test]

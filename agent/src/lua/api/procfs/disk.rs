@@ -147,6 +147,7 @@ fn mounts(lua: &Lua, root: &Root) -> Answer {
                 };
                 let device = mountinfo::unescape(device);
                 let kind = mountinfo::unescape(kind);
+                // This file has no numbers of devices.
                 list.raw_push(mount_table(lua, &device, point, &kind, options)?)?;
             }
         }
@@ -170,7 +171,11 @@ fn mount_of(lua: &Lua, line: &str, mount: &Mount) -> mlua::Result<Table> {
             options.push_str(option);
         }
     }
-    mount_table(lua, &mount.source, point, &mount.kind, &options)
+    let table = mount_table(lua, &mount.source, point, &mount.kind, &options)?;
+    let (major, minor) = mount.device;
+    table.raw_set("major", major)?;
+    table.raw_set("minor", minor)?;
+    Ok(table)
 }
 
 fn mount_table(
@@ -180,7 +185,7 @@ fn mount_table(
     kind: &str,
     options: &str,
 ) -> mlua::Result<Table> {
-    let table = lua.create_table_with_capacity(0, 5)?;
+    let table = lua.create_table_with_capacity(0, 7)?;
     table.raw_set("device", device)?;
     table.raw_set("mountpoint", mountinfo::unescape(point))?;
     table.raw_set("raw_mountpoint", point)?;

@@ -260,6 +260,7 @@ fn process_io(lua: &Lua, root: &Root) -> Answer {
             ("write_bytes", Some(io.write_storage_bytes)),
             ("cancelled_write_bytes", Some(io.cancelled_bytes)),
             ("processes", Some(seen.open as u64)),
+            ("closed", Some(seen.closed as u64)),
         ],
     )?;
     let skipped = seen.closed.saturating_add(seen.missing);

@@ -121,6 +121,7 @@ fn disks_and_mounts_of_a_storage_host_read_as_recorded() {
          local mounts = procfs.mounts()
          assert(#mounts == 7 and mounts[1].mountpoint == '/sys')
          assert(mounts[4].device == '/dev/mapper/vg-root' and mounts[4].type == 'ext4')
+         assert(mounts[4].major == 253 and mounts[4].minor == 0 and mounts[1].major == 0)
          assert(mounts[4].options == 'rw,relatime,errors=remount-ro,stripe=256', mounts[4].options)
 
          local points = {}
@@ -215,6 +216,7 @@ fn mounts_keep_both_forms_of_a_path() {
         "local mounts, skipped = procfs.mounts()
          assert(#mounts == 2 and skipped == 1)
          assert(mounts[2].mountpoint == '/mnt/a b' and mounts[2].raw_mountpoint == '/mnt/a\\\\040b')
+         assert(mounts[1].major == nil and mounts[1].minor == nil)
          assert(mounts[2].options == 'ro' and mounts[1].options == 'rw,relatime')",
     );
 }
@@ -245,7 +247,7 @@ fn processes_are_summed_once_each() {
     ]);
     stage.pass(
         "local io, skipped = procfs.process_io()
-         assert(io.rchar == 15 and io.syscr == 3 and io.processes == 2 and skipped == 0)",
+         assert(io.rchar == 15 and io.syscr == 3 and io.processes == 2 and io.closed == 0 and skipped == 0)",
     );
 }
 
