@@ -149,7 +149,9 @@ impl Orphans {
             match kill_process(id, Signal::KILL) {
                 Ok(()) => {
                     left += 1;
-                    if is_new {
+                    // Those of a group that was killed are only waited for.
+                    let has_left = state.group(stat.as_ref()).is_none();
+                    if is_new && has_left {
                         killed.push((id, stat.map(|stat| stat.comm).unwrap_or_default()));
                     }
                 }
@@ -217,11 +219,14 @@ impl State {
             return true;
         };
         // One whose file may not be read (hidepid) waits until nothing runs.
-        orphan.is_some_and(|orphan| {
-            let group = Pid::from_raw(orphan.pgrp);
-            let group = group.and_then(|group| self.first.get(&group));
-            orphan.starttime < since || group.is_some_and(|group| group.is_over)
-        })
+        orphan.is_some_and(|orphan| orphan.starttime < since)
+            || self.group(orphan).is_some_and(|group| group.is_over)
+    }
+
+    /// The command in whose group this orphan has stayed.
+    fn group(&self, orphan: Option<&Stat>) -> Option<First> {
+        let group = Pid::from_raw(orphan?.pgrp)?;
+        self.first.get(&group).copied()
     }
 }
 
