@@ -12,7 +12,7 @@ cmd = {}
 
 ---@class cmd.options
 ---@field timeout? number seconds, 10 by default
----@field stdin? string
+---@field stdin? string 64 KiB at most, the command included
 
 ---Has a program executed, and waits for its end.
 ---@param command string|string[]

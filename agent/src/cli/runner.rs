@@ -34,7 +34,8 @@ allow-list, for root and for the user that the list names. SIGHUP has it read th
 list with mistakes changes nothing, and at the start it allows nothing.
 
 A command has the environment PATH, LANG and HOME, the directory / and a process group of its own,
-of which nothing is left when it is over.
+of which nothing is left when it is over. What has left the group (setsid) is killed as well, once no
+command runs that was there before it and may have started it.
 
 Options
   --config FILE      the allow-list; default /etc/moonward/runner.toml
@@ -155,7 +156,13 @@ fn serve(door: Door, list: Option<&Path>, by_hand: bool) -> io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = Server::new(first_policy(list, &notifier), home());
+        let mut server = Server::new(first_policy(list, &notifier), home());
+        if let Err(error) = server.adopt() {
+            tracing::warn!(
+                %error,
+                "processes that leave the group of their command (setsid) outlive it here"
+            );
+        }
         let server = Arc::new(if by_hand {
             server.for_own_user()
         } else {

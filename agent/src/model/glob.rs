@@ -16,6 +16,11 @@ impl Glob {
         }
     }
 
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
     /// The text before the first wildcard, which every match starts with.
     pub fn prefix(&self) -> &str {
         self.pattern.split(['*', '?']).next().unwrap_or_default()

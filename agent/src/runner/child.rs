@@ -5,6 +5,7 @@ use std::future::Future;
 use std::os::unix::process::ExitStatusExt as _;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::capture::capture;
 use super::group::{Group, Pipes};
+use super::orphans::Orphans;
 use super::outcome::{Ending, Output};
 use super::request::Request;
 
@@ -24,7 +26,7 @@ pub(super) struct Patience {
     /// From SIGTERM to SIGKILL.
     pub(super) term: Duration,
     /// From SIGKILL until nobody waits any longer: a process that hangs in the kernel cannot even be
-    /// killed.
+    /// killed. First for the group, then for what has left it.
     pub(super) kill: Duration,
     /// From the end of the first process until what it left behind is killed, if that still holds
     /// the output: the last words of a background process belong to the result.
@@ -44,7 +46,9 @@ impl Patience {
 
     /// How long a command may take to end once it has to.
     pub(super) const fn end(&self) -> Duration {
-        self.term.saturating_add(self.kill)
+        self.term
+            .saturating_add(self.kill)
+            .saturating_add(self.kill)
     }
 }
 
@@ -57,6 +61,9 @@ pub(super) struct Ended {
     pub(super) stderr: Output,
     /// A group whose first process could not be reaped yet, although it was killed.
     pub(super) remains: Option<Group>,
+    /// Whether processes that had left the group, of this command or an earlier one, were killed and
+    /// are not gone yet.
+    pub(super) strays: bool,
 }
 
 /// Why waiting for the first process has stopped.
@@ -71,12 +78,13 @@ enum Stop {
 pub(super) async fn run(
     request: &Request,
     home: &OsStr,
+    orphans: &Arc<Orphans>,
     (deadline, limit): (Instant, Duration),
     patience: Patience,
     unwanted: impl Future<Output = ()>,
 ) -> Ended {
     let (mut stdout, mut stderr) = (Output::default(), Output::default());
-    let (mut group, pipes) = match Group::start(request, home) {
+    let (mut group, pipes) = match Group::start(request, home, orphans) {
         Ok(started) => started,
         Err(error) => {
             return Ended {
@@ -87,6 +95,7 @@ pub(super) async fn run(
                 stdout,
                 stderr,
                 remains: None,
+                strays: false,
             };
         }
     };
@@ -95,7 +104,7 @@ pub(super) async fn run(
         stdout: out,
         stderr: error,
     } = pipes;
-    let stop = {
+    let (stop, clean) = {
         let copying = async {
             tokio::join!(
                 feed(stdin, request.stdin.as_deref().unwrap_or_default()),
@@ -113,8 +122,8 @@ pub(super) async fn run(
             }
         };
         let stop = meanwhile(stop, copying.as_mut()).await;
-        end(&group, &stop, deadline, patience, copying).await;
-        stop
+        let clean = end(&group, orphans, &stop, deadline, patience, copying).await;
+        (stop, clean)
     };
     let status = group.reap();
     let ending = match (stop, status) {
@@ -131,24 +140,27 @@ pub(super) async fn run(
         stdout,
         stderr,
         remains: status.is_none().then_some(group),
+        strays: !clean,
     }
 }
 
-/// Ends everything of the group.
+/// Ends everything of the group, and what has left it; returns whether nothing of the latter is left.
 async fn end(
     group: &Group,
+    orphans: &Orphans,
     stop: &Stop,
     deadline: Instant,
     patience: Patience,
     mut copying: Pin<&mut Fuse<impl Future<Output = ()>>>,
-) {
+) -> bool {
     // What runs out here is a limit and no error: the next step is the harder one.
     if matches!(stop, Stop::Ended) {
         let left = deadline.saturating_duration_since(Instant::now());
         let _late = timeout(patience.linger.min(left), rest(copying.as_mut())).await;
         group.signal(Signal::KILL);
+        let clean = orphans.end(Some(group.id()), patience.kill).await;
         let _late = timeout(patience.drain, rest(copying)).await;
-        return;
+        return clean;
     }
     group.signal(Signal::TERM);
     let both = async {
@@ -158,7 +170,9 @@ async fn end(
     // Also when all is over: a process may have closed its outputs and live on.
     group.signal(Signal::KILL);
     let _late = timeout(patience.kill, group.ended()).await;
+    let clean = orphans.end(Some(group.id()), patience.kill).await;
     let _late = timeout(patience.drain, rest(copying)).await;
+    clean
 }
 
 /// Waits for the copying, if it is not over yet.

@@ -1,4 +1,5 @@
-//! A command's process group: how it is started, signalled and reaped.
+//! A command's process group: how it is started, signalled and reaped. What has left it is the matter of
+//! `orphans.rs`.
 //!
 //! The first process stays a zombie until the group has been killed, because its number is the
 //! group's: once it is reaped, the number may soon be somebody else's.
@@ -8,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -15,6 +17,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 
+use super::orphans::Orphans;
 use super::request::{Command, Request};
 
 /// Where programs without `/` are looked for.
@@ -32,6 +35,7 @@ pub(super) struct Group {
     /// Readable when the first process has ended, even while it is a zombie.
     ended: AsyncFd<OwnedFd>,
     reaped: bool,
+    orphans: Arc<Orphans>,
 }
 
 /// The runner's ends of a command's pipes.
@@ -48,7 +52,11 @@ impl Group {
     ///
     /// # Errors
     /// When the program cannot be executed, or there is no process or descriptor left for it.
-    pub(super) fn start(request: &Request, home: &OsStr) -> io::Result<(Self, Pipes)> {
+    pub(super) fn start(
+        request: &Request,
+        home: &OsStr,
+        orphans: &Arc<Orphans>,
+    ) -> io::Result<(Self, Pipes)> {
         let mut command = words(&request.command)?;
         command
             .env_clear()
@@ -63,7 +71,7 @@ impl Group {
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+        let mut child = orphans.start(&mut command)?;
         match Self::watch(&child) {
             Ok((id, ended)) => {
                 let mut group = Self {
@@ -71,6 +79,7 @@ impl Group {
                     id,
                     ended,
                     reaped: false,
+                    orphans: Arc::clone(orphans),
                 };
                 // On a failure the drop kills what was started.
                 let pipes = group.pipes()?;
@@ -78,6 +87,7 @@ impl Group {
             }
             Err(error) => {
                 // It has hardly begun; a SIGKILL is waited for rather than leaving a zombie.
+                orphans.abandon(Pid::from_child(&child));
                 child.kill()?;
                 child.wait()?;
                 Err(error)
@@ -108,6 +118,11 @@ impl Group {
         })
     }
 
+    /// The number of the group and its first process.
+    pub(super) fn id(&self) -> Pid {
+        self.id
+    }
+
     /// Waits until the first process has ended.
     pub(super) async fn ended(&self) {
         // The only failure is a runtime that is shutting down, which drops this future.
@@ -134,7 +149,7 @@ impl Group {
 
     /// The exit status of the first process, which is a zombie no longer then; `None` while it runs.
     pub(super) fn reap(&mut self) -> Option<ExitStatus> {
-        let status = self.child.try_wait().ok().flatten()?;
+        let status = self.orphans.reap_first(&mut self.child)?;
         self.reaped = true;
         Some(status)
     }
@@ -143,8 +158,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        if !self.reaped {
-            self.reap();
+        if !self.reaped && self.reap().is_none() {
+            self.orphans.abandon(self.id);
         }
     }
 }

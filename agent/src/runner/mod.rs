@@ -3,8 +3,8 @@
 //! The agent never executes anything. Whoever needs a command's result asks through a [`Client`];
 //! the runner, a unit of its own with its own user and sandbox, looks into its own allow-list
 //! ([`Policy`]) and runs what is on it, within bounds of time, output and number, in a process group
-//! that it leaves nothing of. Run by hand, a runner is started as a child and permits everything
-//! that the user may do.
+//! that it leaves nothing of; what has left the group it adopts, and kills in its time. Run by hand, a
+//! runner is started as a child and permits everything that the user may do.
 //!
 //! A connection is a unix stream socket with frames (`codec.rs`): one request, its reply, the next
 //! request. A client that leaves before the reply ends its command. Connections come from a
@@ -12,7 +12,7 @@
 //! a child gets them ([`Door`]).
 //!
 //! Never: a shell that nobody asked for, the caller's environment, a wait without a limit. Whole
-//! processes are tested in `agent/tests/runner.rs`.
+//! processes are tested in `agent/tests/runner.rs` and `agent/tests/runner_orphans.rs`.
 
 mod capture;
 mod child;
@@ -21,7 +21,9 @@ pub mod codec;
 mod conversation;
 mod door;
 mod group;
+mod orphans;
 mod outcome;
+mod peer;
 pub mod policy;
 mod policy_file;
 mod request;

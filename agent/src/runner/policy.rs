@@ -136,9 +136,18 @@ impl Further {
     }
 }
 
-/// A word that is not UTF-8 fits no pattern.
+/// A word that is not UTF-8 fits no pattern. Nor does one that goes up in a path more often than the
+/// pattern itself does: `/srv/*` is there to say that it is about what is in `/srv`.
 fn fits(pattern: &Glob, word: &OsStr) -> bool {
-    word.to_str().is_some_and(|word| pattern.matches(word))
+    word.to_str()
+        .is_some_and(|word| ups(word) <= ups(pattern.as_str()) && pattern.matches(word))
+}
+
+/// How often a path goes up.
+fn ups(path: &str) -> usize {
+    path.split('/')
+        .filter(|component| *component == "..")
+        .count()
 }
 
 #[cfg(test)]
@@ -213,6 +222,36 @@ mod tests {
         }
         assert!(!allows(&fitting, &bytes));
         assert!(allows(&any, &bytes));
+    }
+
+    #[test]
+    fn a_pattern_lets_nobody_up() {
+        let ask = |pattern: &str, word: &str| {
+            let words = vec!["/bin/cat".to_owned()];
+            let further = Further::Fitting(vec![Glob::new(pattern)]);
+            let policy = policy(Allowed::Program(words, further));
+            allows(&policy, &Request::program(["/bin/cat", word]))
+        };
+        for word in [
+            "/srv/../etc/shadow",
+            "/srv/a/../../etc/shadow",
+            "/srv/..",
+            "/srv/../",
+            "/srv//../etc",
+        ] {
+            assert!(!ask("/srv/*", word), "{word}");
+        }
+        assert!(!ask("--file=/srv/*", "--file=/srv/../etc/shadow"));
+        assert!(!ask("/srv/??/x", "/srv/../x") && ask("/srv/??/x", "/srv/ab/x"));
+        assert!(!ask("*", "../x") && !ask("*", ".."));
+        for word in ["/srv/..a", "/srv/a..b", "/srv/...", "/srv/a..", "/srv/.x/."] {
+            assert!(ask("/srv/*", word), "{word}");
+        }
+        assert!(ask("HEAD..*", "HEAD..main"));
+        // Who writes it means it, as often as it is written.
+        assert!(ask("/srv/../*", "/srv/../etc"));
+        assert!(!ask("/srv/../*", "/srv/../etc/.."));
+        assert!(!ask("/srv/*/../x", "/srv/../../x") && ask("/srv/*/../x", "/srv/a/../x"));
     }
 
     #[test]

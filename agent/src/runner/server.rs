@@ -1,11 +1,13 @@
 //! Takes connections, judges requests, and has at most [`PLACES`] commands run at a time.
 //!
 //! Every connection is a task of its own. A command keeps its place until its reply has been read,
-//! which bounds the memory that outputs take, and until its processes are gone, which bounds their
-//! number. Every command that was executed or refused is logged.
+//! which bounds the memory that outputs take, and until the processes of its group are gone. Those that
+//! have left it go with it in a process that adopts them ([`Server::adopt`]), unless a command that
+//! still runs may have started them: then they go with that one. How many processes a command may
+//! have is not bounded here but by the runner's unit. Every command that was executed or refused is
+//! logged.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,9 +23,11 @@ use super::child::{self, Ended, Patience};
 use super::conversation::{Conversation, ConversationError};
 use super::door::{Door, Entrance};
 use super::group::Group;
+use super::orphans::Orphans;
 use super::outcome::{Ending, Outcome};
+use super::peer::{Peer, log};
 use super::policy::Policy;
-use super::request::{Command, Request};
+use super::request::Request;
 use super::signal::catch_ignored;
 use crate::model::Clock;
 use crate::telemetry::events::Events;
@@ -39,6 +43,12 @@ pub(super) const CONNECTIONS_MAX: usize = 256;
 /// pass at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Text for those that SIGKILL has not ended yet, or that started others faster than they were killed.
+const STRAYS: &str = "processes that have left the group of their command are not gone yet";
+
+/// How long those are waited for in one go.
+const STRAYS_ROUND: Duration = Duration::from_secs(1);
+
 /// How long somebody who may not ask may take to do so.
 const STRANGER_TIME: Duration = Duration::from_secs(1);
 
@@ -53,24 +63,8 @@ pub struct Server {
     patience: Patience,
     /// Who waits for processes that were killed and are not gone yet.
     remains: Mutex<JoinSet<()>>,
+    orphans: Arc<Orphans>,
     events: Events,
-}
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-struct Peer {
-    uid: u32,
-    pid: Option<i32>,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "uid {}", self.uid)?;
-        match self.pid {
-            Some(pid) => write!(formatter, " pid {pid}"),
-            None => Ok(()),
-        }
-    }
 }
 
 impl Server {
@@ -84,6 +78,7 @@ impl Server {
             places: Arc::new(Semaphore::new(PLACES)),
             patience: Patience::DEFAULT,
             remains: Mutex::default(),
+            orphans: Arc::default(),
             events: Events::new(Clock::System),
         }
     }
@@ -93,6 +88,16 @@ impl Server {
     pub fn for_own_user(mut self) -> Self {
         self.own = Some(rustix::process::geteuid().as_raw());
         self
+    }
+
+    /// Has this process adopt what commands leave behind outside of their groups, so that it ends with
+    /// them. For a process that has no other children: what is not known here is taken for a command's.
+    ///
+    /// # Errors
+    /// When the kernel is without what this takes; such processes outlive their commands then.
+    pub fn adopt(&mut self) -> io::Result<()> {
+        self.orphans = Arc::new(Orphans::adopt()?);
+        Ok(())
     }
 
     /// Other limits to waiting.
@@ -127,6 +132,9 @@ impl Server {
         let mut entrance = Entrance::open(door)?;
         let (end, ending) = watch::channel(false);
         let mut connections = JoinSet::new();
+        let orphans = Arc::clone(&self.orphans);
+        let mut reaping = JoinSet::new();
+        reaping.spawn(async move { orphans.reap().await });
         tokio::pin!(shutdown);
         let told = loop {
             let next = tokio::select! {
@@ -169,6 +177,10 @@ impl Server {
         // Those that are still there then are dropped, which kills what they run.
         let patience = self.patience.end() + Duration::from_secs(1);
         let _late = timeout(patience, drain(&mut connections)).await;
+        connections.shutdown().await;
+        if !self.orphans.end(None, self.patience.kill).await {
+            tracing::warn!("{STRAYS}; they run on without the runner");
+        }
         Ok(())
     }
 
@@ -288,9 +300,21 @@ impl Server {
             stdout,
             stderr,
             remains,
-        } = child::run(request, &self.home, time, self.patience, unwanted).await;
-        if let Some(group) = remains {
-            self.bury(group, Arc::clone(&place));
+            strays,
+        } = child::run(
+            request,
+            &self.home,
+            &self.orphans,
+            time,
+            self.patience,
+            unwanted,
+        )
+        .await;
+        if strays && let Some(suppressed) = self.events.admit("runner.strays", "") {
+            tracing::warn!(suppressed, "{STRAYS}; they keep a place until they are");
+        }
+        if strays || remains.is_some() {
+            self.bury(remains, strays, Arc::clone(&place));
         }
         let outcome = ending.map(|ending| Outcome {
             ending,
@@ -304,14 +328,20 @@ impl Server {
         }
     }
 
-    /// Waits for a process that was killed; until it is gone it keeps its place.
-    fn bury(&self, mut group: Group, place: Arc<OwnedSemaphorePermit>) {
+    /// Waits for processes that were killed; until they are gone they keep their command's place.
+    fn bury(&self, group: Option<Group>, strays: bool, place: Arc<OwnedSemaphorePermit>) {
+        let orphans = Arc::clone(&self.orphans);
         let mut remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
         while remains.try_join_next().is_some() {}
         remains.spawn(async move {
-            group.ended().await;
-            group.signal(Signal::KILL);
-            group.reap();
+            if let Some(mut group) = group {
+                group.ended().await;
+                group.signal(Signal::KILL);
+                group.reap();
+            }
+            if strays {
+                while !orphans.end(None, STRAYS_ROUND).await {}
+            }
             drop(place);
         });
     }
@@ -355,24 +385,4 @@ async fn turn_away(peer: Peer, conversation: &mut Conversation) -> Result<(), Co
 async fn refuse(conversation: &mut Conversation, reason: String) -> Result<(), ConversationError> {
     let outcome = Outcome::bare(Ending::Refused(reason), Duration::ZERO);
     conversation.reply(&outcome.encode()).await
-}
-
-/// Says what became of a command; every one of them, since this is how one finds out afterwards.
-fn log(peer: Peer, command: &Command, begun: Instant, outcome: Option<&Outcome>) {
-    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let Some(outcome) = outcome else {
-        tracing::info!(%peer, %command, milliseconds, "stopped: its client has left");
-        return;
-    };
-    let lost = outcome.stdout.lost() + outcome.stderr.lost();
-    match (&outcome.ending, outcome.error()) {
-        (Ending::Refused(reason), _) => tracing::warn!(%peer, %command, %reason, "refused"),
-        (Ending::NotStarted(_), Some(result)) => {
-            tracing::warn!(%peer, %command, %result, milliseconds, "not started");
-        }
-        (_, result) => {
-            let result = result.unwrap_or_else(|| "exit status 0".to_owned());
-            tracing::info!(%peer, %command, %result, milliseconds, lost, "executed");
-        }
-    }
 }

@@ -74,6 +74,24 @@ pub struct StoreLimits {
     pub ttl: Duration,
 }
 
+impl StoreLimits {
+    /// Refuses a text of so many bytes, which the store would cut, for those who can tell whoever
+    /// puts it.
+    ///
+    /// # Errors
+    /// What is wrong, with the limit and its key in the configuration.
+    pub fn check_text(&self, bytes: usize) -> Result<(), String> {
+        if bytes <= self.text_bytes {
+            return Ok(());
+        }
+        Err(format!(
+            "a text of {bytes} bytes is longer than the store keeps, which is {} bytes: text_max in \
+             the section [store] of the configuration",
+            self.text_bytes
+        ))
+    }
+}
+
 impl Default for StoreLimits {
     fn default() -> Self {
         Self {

@@ -64,17 +64,7 @@ fn results(lua: &Lua, outcome: &Outcome) -> Result<MultiValue, Failure> {
 fn request(arguments: &Arguments) -> Result<Request, Failure> {
     let text = |text: &LuaString| OsString::from_vec(text.as_bytes().to_vec());
     let mut request = match arguments.get(1) {
-        Value::Table(words) => {
-            let words = words.sequence_values::<LuaString>();
-            let words: Vec<OsString> = words
-                .map(|word| word.map(|word| text(&word)))
-                .collect::<Result<_, _>>()
-                .map_err(|_| arguments.wrong(1, "array of strings expected"))?;
-            if words.is_empty() {
-                return Err(arguments.wrong(1, "a program expected, the array is empty"));
-            }
-            Request::program(words)
-        }
+        Value::Table(table) => Request::program(words(arguments, table)?),
         _ => Request::shell(text(&arguments.bytes(1)?)),
     };
     let options: Option<Table> = arguments.optional_table(2)?;
@@ -112,6 +102,48 @@ fn request(arguments: &Arguments) -> Result<Request, Failure> {
         }
     }
     Ok(request)
+}
+
+/// A program and its arguments: nothing that would be left out or read as something else may be
+/// among them, since a command with a word less can be quite another.
+fn words(arguments: &Arguments, table: &Table) -> Result<Vec<OsString>, Failure> {
+    let count = table.raw_len();
+    if count == 0 && table.is_empty() {
+        return Err(arguments.wrong(1, "a program expected, the array is empty"));
+    }
+    let mut words = Vec::with_capacity(count);
+    for position in 1..=count {
+        match table.raw_get::<Value>(position)? {
+            Value::String(word) => words.push(OsString::from_vec(word.as_bytes().to_vec())),
+            other => {
+                let got = type_name(&other);
+                let text = format!("array of strings expected, word {position} is a {got}");
+                return Err(arguments.wrong(1, &text));
+            }
+        }
+    }
+    for pair in table.pairs::<Value, Value>() {
+        let key = pair?.0;
+        let place = as_number(&key).filter(|place| (1.0..=count as f64).contains(place));
+        if place.is_none_or(|place| place.fract() != 0.0) {
+            let key = match &key {
+                Value::String(name) => format!("{:?}", name.to_string_lossy()),
+                other => number_text_or_type(other),
+            };
+            let text =
+                format!("array of strings expected, there is {key} beside its {count} words");
+            return Err(arguments.wrong(1, &text));
+        }
+    }
+    Ok(words)
+}
+
+/// A key that belongs to no array, as a message shows it.
+fn number_text_or_type(key: &Value) -> String {
+    as_number(key).map_or_else(
+        || format!("a {}", type_name(key)),
+        |number| number.to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -161,7 +193,14 @@ mod tests {
             assert(#result.stdout == 1048576 and result.stdout_lost == 2000000 - 1048576)
             for text, wrong in pairs({
               ["string expected, got nil"] = {},
-              ["array of strings expected"] = {{{}}},
+              ["array of strings expected, word 1 is a table"] = {{{}}},
+              ["word 2 is a number"] = {{"echo", 1e15}},
+              ["word 1 is a boolean"] = {{false, "x"}},
+              ["array of strings expected, "] = {{"echo", nil, "lost"}},
+              ['there is "timeout" beside its 1 words'] = {{"echo", timeout = 1}},
+              ["there is 1.5 beside its 1 words"] = {{"echo", [1.5] = "x"}},
+              ["there is 9 beside its 1 words"] = {{"echo", [9] = "x"}},
+              ["there is a boolean beside its 0 words"] = {{[true] = "x"}},
               ["the array is empty"] = {{}},
             }) do
               local ok, message = pcall(cmd.exec, wrong[1])

@@ -26,7 +26,11 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("set", |lua, context, arguments| {
         let (series, ttl) = target(lua, &arguments)?;
         let value = match arguments.get(2) {
-            LuaValue::String(text) => Value::from(text.to_string_lossy().as_str()),
+            LuaValue::String(text) => {
+                // What replaces bytes that are not UTF-8 makes it longer, never shorter.
+                check_text(context, &series, text.as_bytes().len())?;
+                Value::from(text.to_string_lossy().as_str())
+            }
             LuaValue::Integer(_) | LuaValue::Number(_) => Value::Float(arguments.number(2)?),
             _ => return Err(no_value()),
         };
@@ -100,6 +104,14 @@ fn text_of(value: &Value, unit: Unit) -> String {
     format::value(value, unit)
 }
 
+/// Refuses a text that the store would cut: it would be another text, and a discovery document none.
+fn check_text(context: &Context, series: &Series, bytes: usize) -> Result<(), Failure> {
+    let limits = context.services.store.limits();
+    limits
+        .check_text(bytes)
+        .map_err(|error| Failure::raise(format!("{}: {error}", series.as_str())))
+}
+
 fn put(
     context: &Context,
     series: &Series,
@@ -107,6 +119,10 @@ fn put(
     value: Value,
     ttl: Duration,
 ) -> Result<(), Failure> {
+    let store = &context.services.store;
+    if let Value::Text(text) = &value {
+        check_text(context, series, text.len())?;
+    }
     if let Some(publish) = &context.services.publish {
         (publish.0)(series, unit, &value, ttl).map_err(Failure::raise)?;
     }
@@ -115,7 +131,6 @@ fn put(
         _ => Kind::Gauge,
     };
     // What a limit refuses is counted by the store, for this plugin.
-    let store = &context.services.store;
     context.tally.sampled();
     store.put_one(&context.source, series, kind, unit, value, Some(ttl));
     Ok(())

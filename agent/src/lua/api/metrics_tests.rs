@@ -241,3 +241,22 @@ fn zalua_38_delete_takes_out_what_plugins_have_put() {
          assert(not pcall(metrics.delete, 1))",
     );
 }
+
+/// A text that was cut is another text, and a discovery document that was cut is none.
+#[test]
+fn a_text_longer_than_the_store_keeps_is_an_error() {
+    let (stage, _) = stage();
+    assert_eq!(stage.store.limits().text_bytes, 65536);
+    stage.pass(
+        "metrics.set('x', ('a'):rep(65536), {of = 'mail'})
+         for _, set in ipairs({metrics.set, metric.set}) do
+           local ok, message = pcall(set, 'x', ('b'):rep(65537), {of = 'mail'})
+           assert(not ok and message:find('x{of=\"mail\"}: a text of 65537 bytes is longer than the'
+             .. ' store keeps, which is 65536 bytes: text_max in the section [store]', 1, true), message)
+         end
+         assert(metrics.get('x', {of = 'mail'}) == ('a'):rep(65536))
+         -- What is not UTF-8 takes more than it seems, and what is put counts.
+         assert(not pcall(metrics.set, 'y', ('\\255'):rep(30000)) and metrics.get('y') == nil)",
+    );
+    assert_eq!(stage.store.status().cut, 0);
+}

@@ -3,7 +3,7 @@
 //! The engine is Rust's, which like Go's takes time in proportion to the text and never more.
 //! [`crate::lua::go::regexp`] rewrites what the two write differently.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mlua::{Lua, LuaString, Table};
 use regex::bytes::{Regex, RegexBuilder};
@@ -23,8 +23,19 @@ const EXPRESSION_MAX: usize = 65_536;
 /// charged to the script.
 const SIZES: [usize; 4] = [16_384, 131_072, 1_048_576, 4_194_304];
 
+/// No compiled expression is smaller.
+const SIZE_MIN: usize = 512;
+
 /// What the engine keeps for a search beside the expression, in bytes.
 const CACHE: usize = 131_072;
+
+/// The most work of one search, which nothing can stop: bytes of the text times bytes of the compiled
+/// expression. The engine may look at every state of the expression at every byte, which took 0.1 to
+/// 0.6 ns per byte times byte with the worst expressions that were tried, so this is about a second.
+const WORK_MAX: usize = 3_000_000_000;
+
+/// How often the size of an expression is halved in when it matters; each is a compilation.
+const HALVINGS: u32 = 5;
 
 /// How many expressions `regexp.match` keeps compiled for a script.
 const KEPT_MAX: usize = 16;
@@ -37,7 +48,59 @@ const KEPT_COUNT: &str = "moonward.regexp.kept.count";
 #[derive(Debug)]
 struct Expression {
     regex: Regex,
+    /// As the engine has it.
+    translated: String,
+    /// A size that is enough for it, of [`SIZES`], and the size that it has.
+    enough: usize,
+    size: OnceLock<usize>,
     _held: Held,
+}
+
+impl Expression {
+    /// Refuses a text that is too long for this expression, which is argument `position`.
+    fn check(&self, arguments: &Arguments, position: usize, text: &[u8]) -> Result<(), Failure> {
+        let fits = |size: usize| text.len().saturating_mul(size) <= WORK_MAX;
+        if fits(self.enough) {
+            return Ok(());
+        }
+        let size = *self.size.get_or_init(|| self.measure());
+        if fits(size) {
+            return Ok(());
+        }
+        Err(arguments.wrong(
+            position,
+            &format!(
+                "a text of {} bytes is too long for this expression, which takes {size} bytes when \
+                 compiled: nothing could end the search in time; give it at most {} bytes at once, \
+                 such as a line, or a shorter expression with smaller counts",
+                text.len(),
+                WORK_MAX / size.max(1)
+            ),
+        ))
+    }
+
+    /// The size of the compiled expression, never too small and at most a sixth too large.
+    fn measure(&self) -> usize {
+        let below = SIZES.iter().rfind(|size| **size < self.enough);
+        let mut too_small = below.copied().unwrap_or(SIZE_MIN);
+        let mut enough = self.enough;
+        for _ in 0..HALVINGS {
+            let middle = too_small.saturating_mul(enough).isqrt();
+            if builder(&self.translated, middle).build().is_ok() {
+                enough = middle;
+            } else {
+                too_small = middle;
+            }
+        }
+        enough
+    }
+}
+
+/// The engine's settings, with the most that the compiled expression may take.
+fn builder(translated: &str, size: usize) -> RegexBuilder {
+    let mut builder = RegexBuilder::new(translated);
+    builder.size_limit(size).dfa_size_limit(CACHE).octal(true);
+    builder
 }
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
@@ -48,6 +111,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             Err(message) => return Ok(Found::Not(message)),
         };
         let expression = expression.borrow::<Expression>()?;
+        expression.check(&arguments, 1, &subject.as_bytes())?;
         Ok(Found::Is(expression.regex.is_match(&subject.as_bytes())))
     })?;
     module.function("compile", |lua, context, arguments| {
@@ -62,6 +126,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             return Ok(Found::Not(NO_EXPRESSION.to_owned()));
         };
         let subject = arguments.bytes(2)?;
+        expression.check(&arguments, 2, &subject.as_bytes())?;
         Ok(Found::Is(expression.regex.is_match(&subject.as_bytes())))
     })?;
     class.function("find", |lua, _, arguments| {
@@ -70,6 +135,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         };
         let subject = arguments.bytes(2)?;
         let subject = subject.as_bytes();
+        expression.check(&arguments, 2, &subject)?;
         let found = expression.regex.find(&subject);
         let found = found.map(|found| found.as_bytes()).unwrap_or_default();
         Ok(Found::Is(lua.create_string(found)?))
@@ -82,6 +148,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let subject = arguments.bytes(2)?;
         let most = arguments.optional_number(3)?.unwrap_or(-1.0).trunc();
         let subject = subject.as_bytes();
+        expression.check(&arguments, 2, &subject)?;
         let found: Table = lua.create_table()?;
         let mut count = 0.0;
         for one in expression.regex.find_iter(&subject) {
@@ -154,20 +221,24 @@ fn compiled(lua: &Lua, context: &Arc<Context>, text: &LuaString) -> Result<Compi
         Err(message) => return Ok(Err(format!("error parsing regexp: {message}"))),
     };
     for size in SIZES {
-        let Some(held) = context.expressions.take(lua, size + CACHE)? else {
+        let Some(held) = context
+            .expressions
+            .take(lua, size + CACHE + translated.len())?
+        else {
             return Ok(Err(format!(
                 "error parsing regexp: the plugin's expressions would take more than {} MiB",
                 context.expressions.most() / 1_048_576
             )));
         };
-        let regex = RegexBuilder::new(&translated)
-            .size_limit(size)
-            .dfa_size_limit(CACHE)
-            .octal(true)
-            .build();
-        match regex {
+        match builder(&translated, size).build() {
             Ok(regex) => {
-                let content = Expression { regex, _held: held };
+                let content = Expression {
+                    regex,
+                    translated,
+                    enough: size,
+                    size: OnceLock::new(),
+                    _held: held,
+                };
                 return Ok(Ok(object(lua, EXPRESSION, content)?));
             }
             Err(regex::Error::CompiledTooBig(_)) => {}
@@ -242,6 +313,42 @@ mod tests {
             assert(#all > 100 and message:find("more than 32 MiB"), message)
             all = nil
             assert(regexp.match(("a"):rep(30) , "(a*)*b") == false)"#,
+        );
+    }
+
+    /// Nothing ends a search before its time, so what would take long is not begun.
+    #[test]
+    fn a_search_is_bounded_by_the_text_and_the_expression() {
+        Stage::new().pass(
+            r#"local large = assert(regexp.compile("(?:a?b?c?d?){600}x"))
+            local text = ("a"):rep(2e6)
+            for _, call in ipairs({
+              function() return regexp.match(text, "(?:a?b?c?d?){600}x") end,
+              function() return large:match(text) end,
+              function() return large:find(text) end,
+              function() return large:find_string(text) end,
+              function() return large:find_all(text) end,
+              function() return large:find_all_string(text, 1) end,
+            }) do
+              local ok, message = pcall(call)
+              assert(not ok and message:find("a text of 2000000 bytes is too long for this expression"), message)
+              -- The text says how much would do, and that does.
+              local most = tonumber(message:match("give it at most (%d+) bytes at once"))
+              assert(most > 5000 and most < 20000, message)
+            end
+            assert(large:match("dcbax") and large:find(("a"):rep(40) .. "x") == ("a"):rep(40) .. "x")"#,
+        );
+    }
+
+    /// Several times as long as is let through without a look at the expression's size.
+    #[test]
+    fn an_ordinary_expression_may_have_a_long_text() {
+        let mut stage = Stage::new();
+        stage.limits.time = Some(std::time::Duration::from_mins(1));
+        stage.pass(
+            r#"local text = ("sda is fine, sdb is fine\n"):rep(24000) .. "nvme0n1"
+            assert(#text > 600000 and regexp.match(text, [[nvme\d+n\d+$]]))
+            assert(regexp.match(text, "sd[xy]") == false)"#,
         );
     }
 }

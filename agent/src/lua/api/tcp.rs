@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -123,10 +123,9 @@ fn read(arguments: &Arguments) -> Result<Wait, Failure> {
         let Some(open) = open.as_mut() else {
             return Err(CLOSED.to_owned());
         };
-        let mut taken = Vec::new();
-        let mut source = (&mut open.stream).take(u64::try_from(whole(most)).unwrap_or(0));
+        let most = usize::try_from(whole(most)).unwrap_or(0);
         let time = Duration::from_secs_f64(seconds);
-        limited(time, source.read_buf(&mut taken)).await?;
+        let taken = limited(time, take(&open.stream, most)).await?;
         if taken.is_empty() {
             return Err("EOF".to_owned());
         }
@@ -137,6 +136,23 @@ fn read(arguments: &Arguments) -> Result<Wait, Failure> {
         Err(error) if error == "EOF" => Ok(Found::Not(error)),
         Err(error) => Ok(Found::Not(format!("read from `{address}`: {error}"))),
     }))
+}
+
+/// Waits until something is there, and takes of it what fits; nothing is the end. There is no memory
+/// for it before.
+async fn take(stream: &TcpStream, most: usize) -> io::Result<Vec<u8>> {
+    loop {
+        stream.readable().await?;
+        let mut taken = vec![0; most];
+        match stream.try_read(&mut taken) {
+            Ok(length) => {
+                taken.truncate(length);
+                return Ok(taken);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,6 +193,42 @@ mod tests {
              connection:close()"
         ));
         assert_eq!(&serving.join().unwrap(), b"he\0lo");
+    }
+
+    /// What is there comes at once, however much of it: 64 bytes at a time were hundreds of turns.
+    #[test]
+    fn a_read_gives_all_that_is_there_up_to_what_was_asked_for() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            for size in [20_000, 70_000, 200_000] {
+                stream.write_all(&vec![b'x'; size]).unwrap();
+                let mut taken = [0];
+                stream.read_exact(&mut taken).unwrap();
+            }
+        });
+        Stage::new().pass(format!(
+            "local connection = assert(tcp.open('{address}'))
+             local function take(whole, most)
+               local got, reads = 0, {{}}
+               while got < whole do
+                 reads[#reads + 1] = #assert(connection:read(most))
+                 got = got + reads[#reads]
+                 time.sleep(0)
+               end
+               assert(got == whole)
+               assert(connection:write('.') == nil)
+               return reads
+             end
+             local reads = take(20000)
+             assert(#reads < 40, #reads)
+             for _, size in ipairs(take(70000)) do assert(size <= 65536) end
+             local largest = 0
+             for _, size in ipairs(take(200000, 1048576)) do largest = math.max(largest, size) end
+             assert(largest > 64)"
+        ));
+        serving.join().unwrap();
     }
 
     #[test]

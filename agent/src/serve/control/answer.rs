@@ -172,6 +172,9 @@ impl Door {
         };
         let holds = Duration::from_secs(put.seconds.min(HOLDS_MAX));
         let store = &self.context.store;
+        if let Value::Text(text) = &value {
+            store.limits().check_text(text.len())?;
+        }
         let unit = Unit::intern(&put.unit);
         if store.put_one(SOURCE, &series, kind, unit, value, Some(holds)) {
             return Ok(());
