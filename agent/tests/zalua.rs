@@ -2,8 +2,13 @@
 
 mod house;
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use house::{House, Outcome, Place, outcome, parrot, send, wait_until};
-use moonward::model::Unit;
+use moonward::model::{Clock, Unit};
 use moonward::serve::control::AppCommand;
 use moonward::serve::zalua::{codec, daemon};
 use moonward::telemetry::Verdict;
@@ -487,4 +492,71 @@ fn a_live_socket_of_another_daemon_is_left_alone() {
     let ended = outcome(house.place.agent().args(["run", "--zalua"]));
     assert_eq!(ended.status, Some(5));
     assert_eq!(house.send(b"ping"), "pong");
+}
+
+/// Has the list of metrics be so many bytes or a little more.
+fn grow(house: &House, bytes: usize) {
+    let long = "x".repeat(1000);
+    house.put(|batch| {
+        for number in 0..bytes / 1000 {
+            let number = number.to_string();
+            batch.gauge("x", &[("number", &number), ("x", &long)], Unit::ONE, 1.0);
+        }
+    });
+}
+
+/// Asks for the list of metrics and reads its first byte.
+fn ask_slowly(house: &House) -> UnixStream {
+    let mut stream = UnixStream::connect(house.place.path("zalua.sock")).unwrap();
+    stream.write_all(b"list-of-metrics").unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+}
+
+/// Held by tests that take or measure much memory: they share a process.
+static MEMORY: Mutex<()> = Mutex::new(());
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn many_slow_readers_hold_one_list() {
+    const LIST: usize = 8 << 20;
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, _hand) = Clock::manual();
+    let house = House::with_clock(clock);
+    grow(&house, LIST);
+    let list = house.send(b"list-of-metrics");
+    assert!(list.len() >= LIST);
+    let before = resident_bytes();
+    let slow: Vec<UnixStream> = (0..40).map(|_| ask_slowly(&house)).collect();
+    let more = resident_bytes().saturating_sub(before);
+    // Forty of them would be 320 MiB.
+    assert!(more < 12 * LIST, "{more} bytes for {} readers", slow.len());
+    assert_eq!(house.send(b"list-of-metrics"), list);
+}
+
+#[test]
+fn where_too_much_is_unread_the_next_client_is_closed_until_it_is_read() {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, hand) = Clock::manual();
+    let house = House::with_clock(clock);
+    grow(&house, 10 << 20);
+    let slow = ask_slowly(&house);
+    // Two seconds later the values are others, and so is the list.
+    hand.advance(Duration::from_secs(2));
+    assert_eq!(house.send(b"list-of-metrics"), "");
+    let listed = house.place.zalua(&["metrics"]);
+    assert_eq!(listed, Outcome::new("", "send message error: EOF\n", 10));
+    let status = house.board.statuses().into_iter();
+    let errors: u64 = status.map(|part| part.errors).sum();
+    assert_eq!(errors, 2, "both are counted");
+    assert_eq!(house.send(b"ping"), "pong", "short replies have room");
+    drop(slow);
+    wait_until("there is room", || {
+        house.send(b"list-of-metrics").len() > 10 << 20
+    });
 }

@@ -119,8 +119,12 @@ pub struct House {
 
 impl House {
     pub fn open() -> Self {
+        Self::with_clock(Clock::default())
+    }
+
+    pub fn with_clock(clock: Clock) -> Self {
         let place = Place::new();
-        let store = Store::new(Clock::default(), StoreLimits::default());
+        let store = Store::new(clock, StoreLimits::default());
         let board = StatusBoard::new();
         let (sender, commands) = mpsc::channel(4);
         let control = UnixListener::bind(place.path("control.sock")).unwrap();
