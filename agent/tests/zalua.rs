@@ -560,3 +560,46 @@ fn where_too_much_is_unread_the_next_client_is_closed_until_it_is_read() {
         house.send(b"list-of-metrics").len() > 10 << 20
     });
 }
+
+#[test]
+fn a_service_without_this_socket_is_asked_through_its_own_and_none_is_started() {
+    let mut house = House::furnished();
+    house.plugin("/a.lua", Verdict::Active);
+    let words: [&[&str]; 9] = [
+        &[],
+        &["get", "load"],
+        &["get", "words"],
+        &["get", "tagged a=b"],
+        &["get", "absent"],
+        &["metrics"],
+        &["plugins"],
+        &["get"],
+        &["bogus"],
+    ];
+    let ask = |house: &House| words.map(|words| house.place.zalua(words));
+    let by_socket = ask(&house);
+    std::fs::remove_file(house.place.path("zalua.sock")).unwrap();
+    assert_eq!(ask(&house), by_socket);
+    assert!(!house.place.path("zalua.log").exists(), "one was started");
+    // Nothing listens any more at a socket that is left.
+    drop(std::os::unix::net::UnixListener::bind(house.place.path("zalua.sock")).unwrap());
+    assert_eq!(house.place.zalua(&["get", "load"]).out, "0.25\n");
+    let killed = Outcome::new("", "send message error: EOF\n", 10);
+    assert_eq!(house.place.zalua(&["kill"]), killed);
+    assert!(matches!(
+        house.commands.blocking_recv(),
+        Some(AppCommand::Stop(100))
+    ));
+}
+
+#[test]
+fn a_service_that_turns_the_client_away_is_one_all_the_same() {
+    let place = Place::new();
+    let busy = parrot(&place.path("control.sock"), &["error busy try again\n"]);
+    assert_eq!(
+        place.zalua(&["get", "load"]),
+        Outcome::new("", "zalua: try again\n", 7)
+    );
+    busy.join().unwrap();
+    assert!(!place.path("zalua.log").exists(), "another was started");
+}
