@@ -2,12 +2,11 @@
 
 mod house;
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use house::{House, Outcome, Place, outcome, parrot, send, wait_until};
+use house::{House, Outcome, Place, outcome, parrot, resident_bytes, send, wait_until};
 use moonward::model::{Clock, Unit};
 use moonward::serve::control::AppCommand;
 use moonward::serve::zalua::{codec, daemon};
@@ -494,33 +493,8 @@ fn a_live_socket_of_another_daemon_is_left_alone() {
     assert_eq!(house.send(b"ping"), "pong");
 }
 
-/// Has the list of metrics be so many bytes or a little more.
-fn grow(house: &House, bytes: usize) {
-    let long = "x".repeat(1000);
-    house.put(|batch| {
-        for number in 0..bytes / 1000 {
-            let number = number.to_string();
-            batch.gauge("x", &[("number", &number), ("x", &long)], Unit::ONE, 1.0);
-        }
-    });
-}
-
-/// Asks for the list of metrics and reads its first byte.
-fn ask_slowly(house: &House) -> UnixStream {
-    let mut stream = UnixStream::connect(house.place.path("zalua.sock")).unwrap();
-    stream.write_all(b"list-of-metrics").unwrap();
-    stream.read_exact(&mut [0]).unwrap();
-    stream
-}
-
 /// Held by tests that take or measure much memory: they share a process.
 static MEMORY: Mutex<()> = Mutex::new(());
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
 
 #[test]
 fn many_slow_readers_hold_one_list() {
@@ -528,11 +502,13 @@ fn many_slow_readers_hold_one_list() {
     let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     let (clock, _hand) = Clock::manual();
     let house = House::with_clock(clock);
-    grow(&house, LIST);
+    house.grow(LIST);
     let list = house.send(b"list-of-metrics");
     assert!(list.len() >= LIST);
     let before = resident_bytes();
-    let slow: Vec<UnixStream> = (0..40).map(|_| ask_slowly(&house)).collect();
+    let slow: Vec<UnixStream> = (0..40)
+        .map(|_| house.ask_slowly(b"list-of-metrics"))
+        .collect();
     let more = resident_bytes().saturating_sub(before);
     // Forty of them would be 320 MiB.
     assert!(more < 12 * LIST, "{more} bytes for {} readers", slow.len());
@@ -544,8 +520,8 @@ fn where_too_much_is_unread_the_next_client_is_closed_until_it_is_read() {
     let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     let (clock, hand) = Clock::manual();
     let house = House::with_clock(clock);
-    grow(&house, 10 << 20);
-    let slow = ask_slowly(&house);
+    house.grow(10 << 20);
+    let slow = house.ask_slowly(b"list-of-metrics");
     // Two seconds later the values are others, and so is the list.
     hand.advance(Duration::from_secs(2));
     assert_eq!(house.send(b"list-of-metrics"), "");

@@ -59,7 +59,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timely<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(context, bytes) {
             Poll::Pending => this.wait(context),
-            written => written,
+            written @ Poll::Ready(_) => written,
         }
     }
 
@@ -71,7 +71,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timely<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write_vectored(context, pieces) {
             Poll::Pending => this.wait(context),
-            written => written,
+            written @ Poll::Ready(_) => written,
         }
     }
 
