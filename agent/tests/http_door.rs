@@ -10,7 +10,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moonward::model::{Batch, Clock, Unit};
@@ -30,13 +30,28 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let store = Store::new(Clock::System, StoreLimits::default());
+        Self::with_clock(Clock::System)
+    }
+
+    fn with_clock(clock: Clock) -> Self {
+        let store = Store::new(clock, StoreLimits::default());
         let mut batch = Batch::new();
         batch.gauge("system.memory.limit", &[], Unit::BYTES, 42_u64);
         store.put("memory", &batch, None);
         let board = StatusBoard::new();
         let http = Http::new(store, board.clone());
         Self { http, board }
+    }
+
+    /// Has the text for Prometheus be so many bytes or a little more.
+    fn grow(&self, bytes: usize) {
+        let mut batch = Batch::new();
+        let long = "x".repeat(1000);
+        for number in 0..bytes / 1000 {
+            let number = number.to_string();
+            batch.gauge("x", &[("number", &number), ("x", &long)], Unit::ONE, 1.0);
+        }
+        self.http.answers().store().put("test", &batch, None);
     }
 
     fn open(&self) -> Door {
@@ -234,6 +249,138 @@ fn stalled_peers_hold_their_places_alone_and_one_too_many_is_told_so() {
     }
     assert_eq!(ask(door.address(), "GET /health", "").status, 200);
     assert!(counted(&house.http, "broken") >= 63);
+}
+
+#[test]
+fn one_too_many_that_has_asked_already_reads_why() {
+    let house = House::new();
+    let door = house.open();
+    let stalled: Vec<TcpStream> = (0..64).map(|_| connect(door.address())).collect();
+    for _ in 0..50 {
+        // The request is there before the answer: closing with it unread would reset both.
+        assert_eq!(ask(door.address(), "GET /health", "").status, 503);
+    }
+    assert_eq!(counted(&house.http, "refused"), 50);
+    // Those who say nothing and stay are given up, and hold nobody's place.
+    let silent = connect(door.address());
+    let mut rest = Vec::new();
+    (&silent).read_to_end(&mut rest).unwrap();
+    assert!(rest.starts_with(b"HTTP/1.1 503"));
+    drop(stalled);
+    wait_until("a place is free", || {
+        ask(door.address(), "GET /health", "").status == 200
+    });
+}
+
+/// Waits until the condition holds, at most 10 s.
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("waited too long until {what}");
+}
+
+/// Asks and reads nothing but the beginning of the answer.
+fn ask_slowly(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address);
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut start = [0; 15];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!(start, *b"HTTP/1.1 200 OK");
+    stream
+}
+
+/// Held by tests that take or measure much memory: they share a process.
+static MEMORY: Mutex<()> = Mutex::new(());
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn many_slow_readers_hold_one_text() {
+    const TEXT: usize = 8 << 20;
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, _hand) = Clock::manual();
+    let house = House::with_clock(clock);
+    house.grow(TEXT);
+    let door = house.open();
+    let whole = ask(door.address(), "GET /metrics", "");
+    assert!(whole.body.len() >= TEXT);
+    let before = resident_bytes();
+    let slow: Vec<TcpStream> = (0..40).map(|_| ask_slowly(door.address())).collect();
+    let more = resident_bytes().saturating_sub(before);
+    // Forty of them would be 320 MiB.
+    assert!(more < 12 * TEXT, "{more} bytes for {} readers", slow.len());
+    assert_eq!(ask(door.address(), "GET /metrics", "").body, whole.body);
+}
+
+#[test]
+fn where_too_much_is_unread_the_next_is_turned_away_until_it_is_read() {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, hand) = Clock::manual();
+    let house = House::with_clock(clock);
+    house.grow(12 << 20);
+    let door = house.open();
+    // Two seconds later the values are others, and so is the text.
+    let later = || hand.advance(Duration::from_secs(2));
+    let first = ask_slowly(door.address());
+    later();
+    let second = ask_slowly(door.address());
+    later();
+    let turned_away = ask(door.address(), "GET /metrics", "");
+    assert_eq!(turned_away.status, 503);
+    assert!(
+        turned_away.head.contains("retry-after: 5"),
+        "{}",
+        turned_away.head
+    );
+    assert_eq!(counted(&house.http, "crowded"), 1);
+    assert_eq!(ask(door.address(), "GET /health", "").status, 200);
+    // Packed it is small, but what it will be is known only when it is there.
+    let packed = ask(door.address(), "GET /metrics", "Accept-Encoding: gzip\r\n");
+    assert_eq!(packed.status, 200);
+    drop(first);
+    wait_until("there is room", || {
+        ask(door.address(), "GET /metrics", "").status == 200
+    });
+    drop(second);
+}
+
+#[test]
+fn a_long_text_is_not_copied_for_each_reader_over_tls_either() {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, _hand) = Clock::manual();
+    let (house, guard) = (House::with_clock(clock), Guard::new());
+    house.grow(8 << 20);
+    let door = house
+        .http
+        .open(loopback(), guard.access(false, true))
+        .unwrap();
+    let whole = ask_over_tls(door.address(), "").body;
+    assert!(whole.len() >= 8 << 20);
+    let before = resident_bytes();
+    let mut slow = Vec::new();
+    for _ in 0..30 {
+        let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+        builder.set_verify(SslVerifyMode::NONE);
+        let stream = connect(door.address());
+        let mut stream = builder.build().connect("moonward.test", stream).unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(request).unwrap();
+        stream.read_exact(&mut [0; 15]).unwrap();
+        slow.push(stream);
+    }
+    let more = resident_bytes().saturating_sub(before);
+    assert!(more < 96 << 20, "{more} bytes for {} readers", slow.len());
+    assert_eq!(ask_over_tls(door.address(), "").body, whole);
 }
 
 #[test]

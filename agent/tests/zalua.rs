@@ -2,8 +2,12 @@
 
 mod house;
 
-use house::{House, Outcome, Place, outcome, parrot, send, wait_until};
-use moonward::model::Unit;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use house::{House, Outcome, Place, outcome, parrot, resident_bytes, send, wait_until};
+use moonward::model::{Clock, Unit};
 use moonward::serve::control::AppCommand;
 use moonward::serve::zalua::{codec, daemon};
 use moonward::telemetry::Verdict;
@@ -487,4 +491,91 @@ fn a_live_socket_of_another_daemon_is_left_alone() {
     let ended = outcome(house.place.agent().args(["run", "--zalua"]));
     assert_eq!(ended.status, Some(5));
     assert_eq!(house.send(b"ping"), "pong");
+}
+
+/// Held by tests that take or measure much memory: they share a process.
+static MEMORY: Mutex<()> = Mutex::new(());
+
+#[test]
+fn many_slow_readers_hold_one_list() {
+    const LIST: usize = 8 << 20;
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, _hand) = Clock::manual();
+    let house = House::with_clock(clock);
+    house.grow(LIST);
+    let list = house.send(b"list-of-metrics");
+    assert!(list.len() >= LIST);
+    let before = resident_bytes();
+    let slow: Vec<UnixStream> = (0..40)
+        .map(|_| house.ask_slowly(b"list-of-metrics"))
+        .collect();
+    let more = resident_bytes().saturating_sub(before);
+    // Forty of them would be 320 MiB.
+    assert!(more < 12 * LIST, "{more} bytes for {} readers", slow.len());
+    assert_eq!(house.send(b"list-of-metrics"), list);
+}
+
+#[test]
+fn where_too_much_is_unread_the_next_client_is_closed_until_it_is_read() {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let (clock, hand) = Clock::manual();
+    let house = House::with_clock(clock);
+    house.grow(10 << 20);
+    let slow = house.ask_slowly(b"list-of-metrics");
+    // Two seconds later the values are others, and so is the list.
+    hand.advance(Duration::from_secs(2));
+    assert_eq!(house.send(b"list-of-metrics"), "");
+    let listed = house.place.zalua(&["metrics"]);
+    assert_eq!(listed, Outcome::new("", "send message error: EOF\n", 10));
+    let status = house.board.statuses().into_iter();
+    let errors: u64 = status.map(|part| part.errors).sum();
+    assert_eq!(errors, 2, "both are counted");
+    assert_eq!(house.send(b"ping"), "pong", "short replies have room");
+    drop(slow);
+    wait_until("there is room", || {
+        house.send(b"list-of-metrics").len() > 10 << 20
+    });
+}
+
+#[test]
+fn a_service_without_this_socket_is_asked_through_its_own_and_none_is_started() {
+    let mut house = House::furnished();
+    house.plugin("/a.lua", Verdict::Active);
+    let words: [&[&str]; 9] = [
+        &[],
+        &["get", "load"],
+        &["get", "words"],
+        &["get", "tagged a=b"],
+        &["get", "absent"],
+        &["metrics"],
+        &["plugins"],
+        &["get"],
+        &["bogus"],
+    ];
+    let ask = |house: &House| words.map(|words| house.place.zalua(words));
+    let by_socket = ask(&house);
+    std::fs::remove_file(house.place.path("zalua.sock")).unwrap();
+    assert_eq!(ask(&house), by_socket);
+    assert!(!house.place.path("zalua.log").exists(), "one was started");
+    // Nothing listens any more at a socket that is left.
+    drop(std::os::unix::net::UnixListener::bind(house.place.path("zalua.sock")).unwrap());
+    assert_eq!(house.place.zalua(&["get", "load"]).out, "0.25\n");
+    let killed = Outcome::new("", "send message error: EOF\n", 10);
+    assert_eq!(house.place.zalua(&["kill"]), killed);
+    assert!(matches!(
+        house.commands.blocking_recv(),
+        Some(AppCommand::Stop(100))
+    ));
+}
+
+#[test]
+fn a_service_that_turns_the_client_away_is_one_all_the_same() {
+    let place = Place::new();
+    let busy = parrot(&place.path("control.sock"), &["error busy try again\n"]);
+    assert_eq!(
+        place.zalua(&["get", "load"]),
+        Outcome::new("", "zalua: try again\n", 7)
+    );
+    busy.join().unwrap();
+    assert!(!place.path("zalua.log").exists(), "another was started");
 }

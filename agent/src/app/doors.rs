@@ -25,6 +25,7 @@ const ZABBIX_PORT: u16 = 10_050;
 /// The names that socket units give their descriptors (`FileDescriptorName=`).
 const CONTROL: &str = "control";
 const ZABBIX: &str = "zabbix";
+const ZALUA: &str = "zalua";
 
 /// Where the control socket came from.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ pub(super) struct Zabbix {
 }
 
 /// Opens the Zabbix doors: the sockets that systemd passed, the address that is configured, and,
-/// when the agent was started by hand and neither is there, loopback.
+/// when the agent was started by hand and nothing is said about them, loopback.
 pub(super) fn zabbix(
     config: &ZabbixConfig,
     inherited: &mut Inherited,
@@ -169,17 +170,79 @@ fn open_all(
     doors
 }
 
-/// The socket of ZaLua's clients, where the configuration or the command line asks for one.
-pub(super) fn zalua(config: &Config, board: &StatusBoard) -> Option<(UnixListener, SocketFile)> {
-    let part = board.part(Room::Door, "zalua", Verdict::Off);
-    let path = config.zalua.socket.as_deref()?;
-    match bind_unix(path, 0o666) {
-        Ok(bound) => Some(bound),
-        Err(error) => {
-            let reason = chain(&error).to_string();
-            tracing::error!(door = "zalua", reason, "the socket is not served");
-            part.set(Verdict::Failed(reason));
-            None
+/// The socket of ZaLua's clients: systemd's, else the one that the configuration or the command line
+/// asks for. The file is there when it was bound here.
+pub(super) fn zalua(
+    config: &Config,
+    inherited: &mut Inherited,
+    board: &StatusBoard,
+) -> (Option<UnixListener>, Option<SocketFile>) {
+    let part = board.part(Room::Door, ZALUA, Verdict::Off);
+    let path = config.zalua.socket.as_deref();
+    let opened = match inherited.unix(ZALUA) {
+        Ok(Some(listener)) => {
+            if let Some(path) = path.filter(|path| !is_at(&listener, path)) {
+                tracing::warn!(
+                    socket = %path.display(),
+                    "zalua.socket is not opened: systemd has passed the socket of \
+                     moonward-zalua.socket in its place"
+                );
+            }
+            return (Some(listener), None);
         }
+        Ok(None) => path.map(|path| bind_unix(path, 0o666)),
+        Err(error) => Some(Err(error)),
+    };
+    match opened {
+        Some(Ok((listener, file))) => (Some(listener), Some(file)),
+        Some(Err(error)) => {
+            let reason = chain(&error).to_string();
+            tracing::error!(door = ZALUA, reason, "the socket is not served");
+            part.set(Verdict::Failed(reason));
+            (None, None)
+        }
+        None => (None, None),
+    }
+}
+
+fn is_at(listener: &UnixListener, path: &Path) -> bool {
+    let address = listener.local_addr().ok();
+    address.is_some_and(|address| address.as_pathname() == Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn the_socket_of_zaluas_clients_is_systemds_before_one_of_our_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let (passed, own) = (
+            directory.path().join("passed"),
+            directory.path().join("own"),
+        );
+        let mut config = Config::defaults(&Environment::current());
+        let open = |config: &Config, passed: Vec<(String, OwnedFd)>| {
+            let board = StatusBoard::new();
+            let opened = zalua(config, &mut Inherited::new(passed), &board);
+            (opened, board.part_as_it_is(Room::Door, ZALUA).verdict())
+        };
+        let ((listener, file), verdict) = open(&config, Vec::new());
+        assert!(listener.is_none() && file.is_none() && verdict == Verdict::Off);
+        config.zalua.socket = Some(own.clone());
+        let ((listener, file), _) = open(&config, Vec::new());
+        assert!(is_at(&listener.unwrap(), &own) && file.is_some());
+        drop(file);
+        let socket: OwnedFd = UnixListener::bind(&passed).unwrap().into();
+        let ((listener, file), _) = open(&config, vec![(ZALUA.into(), socket)]);
+        assert!(is_at(&listener.unwrap(), &passed));
+        assert!(file.is_none(), "the file is systemd's");
+        assert!(!own.exists());
+        let wrong: OwnedFd = std::net::TcpListener::bind("127.0.0.1:0").unwrap().into();
+        let ((listener, _), verdict) = open(&config, vec![(ZALUA.into(), wrong)]);
+        assert!(listener.is_none() && matches!(verdict, Verdict::Failed(_)));
     }
 }

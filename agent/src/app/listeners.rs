@@ -16,6 +16,7 @@ use rustix::net::{
 };
 use thiserror::Error;
 
+use crate::config::DoorAddress;
 use crate::telemetry::log::chain;
 
 /// Why a door has no socket.
@@ -105,12 +106,12 @@ impl Inherited {
     }
 
     /// The sockets of a TCP door, and what is wrong with others: those of that name that systemd
-    /// passed, the address that is configured, and, when there is neither and the agent was started
-    /// by hand, loopback at the port `by_hand`.
+    /// passed, the address that is configured, and, when nothing is said about it, no socket was
+    /// passed and the agent was started by hand, loopback at the port `by_hand`.
     pub fn tcp_or_bind(
         &mut self,
         name: &str,
-        configured: Option<SocketAddr>,
+        configured: DoorAddress,
         by_hand: Option<u16>,
     ) -> (Vec<TcpListener>, Vec<String>) {
         let (mut listeners, mut problems) = (Vec::new(), Vec::new());
@@ -120,9 +121,14 @@ impl Inherited {
                 Err(error) => problems.push(error.to_string()),
             }
         }
-        let loopback = by_hand.filter(|_| listeners.is_empty());
-        let loopback = loopback.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        match configured.or(loopback).map(bind_tcp) {
+        let address = match configured {
+            DoorAddress::At(address) => Some(address),
+            DoorAddress::Auto if listeners.is_empty() => {
+                by_hand.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            }
+            DoorAddress::Auto | DoorAddress::Off => None,
+        };
+        match address.map(bind_tcp) {
             Some(Ok(listener)) => listeners.push(listener),
             Some(Err(error)) => problems.push(chain(&error).to_string()),
             None => {}
@@ -334,6 +340,35 @@ mod tests {
             inherited.unix("other"),
             Err(ListenError::Kind { .. })
         ));
+    }
+
+    #[test]
+    fn a_door_that_is_off_is_not_opened_by_hand_either() {
+        let free = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let open = |configured, by_hand| {
+            let mut nothing = Inherited::default();
+            let (listeners, problems) = nothing.tcp_or_bind("http", configured, by_hand);
+            assert!(problems.is_empty(), "{problems:?}");
+            let addresses = listeners.iter().map(|door| door.local_addr().unwrap());
+            addresses.collect::<Vec<_>>()
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(open(DoorAddress::Off, Some(port)), []);
+        assert_eq!(open(DoorAddress::Auto, None), []);
+        assert_eq!(open(DoorAddress::Auto, Some(port)), [address]);
+        assert_eq!(open(DoorAddress::At(address), None), [address]);
+        // What systemd passes is a door of its own, and stands for the one by hand.
+        let passed = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let passed_at = passed.local_addr().unwrap();
+        for configured in [DoorAddress::Auto, DoorAddress::Off] {
+            let copy = passed.try_clone().unwrap();
+            let mut inherited = Inherited::new(vec![("http".into(), copy.into())]);
+            let (listeners, _) = inherited.tcp_or_bind("http", configured, Some(port));
+            assert_eq!(listeners.len(), 1);
+            assert_eq!(listeners[0].local_addr().unwrap(), passed_at);
+        }
     }
 
     #[test]

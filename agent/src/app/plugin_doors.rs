@@ -167,6 +167,7 @@ mod tests {
     use super::super::http::renew;
     use super::super::listeners::Inherited;
     use super::*;
+    use crate::config::DoorAddress;
     use crate::model::Clock;
     use crate::store::{Store, StoreLimits};
     use crate::telemetry::{Room, StatusBoard, Verdict};
@@ -205,7 +206,7 @@ mod tests {
             Some(path)
         };
         HttpConfig {
-            listen: None,
+            listen: DoorAddress::Auto,
             token_file: write("token", TOKEN.as_bytes()),
             certificate: write("certificate", &builder.build().to_pem().unwrap()),
             key: write("key", &key.private_key_to_pem_pkcs8().unwrap()),

@@ -109,7 +109,7 @@ impl Service {
         };
         let zabbix = doors::zabbix(&config.zabbix, &mut inherited, by_hand, &store, &board);
         let http = http::open(&config.http, &mut inherited, by_hand, &store, &board);
-        let zalua = doors::zalua(&config, &board);
+        let (zalua, zalua_file) = doors::zalua(&config, &mut inherited, &board);
         if options.zalua_socket.is_some() && zalua.is_none() {
             return Err((log, crate::serve::zalua::daemon::NOT_LISTENING));
         }
@@ -123,7 +123,6 @@ impl Service {
         let (control, control_file) = control.map_or((None, None), |control| {
             (Some(control.listener), control.file)
         });
-        let (zalua, zalua_file) = zalua.unzip();
         let state = State::new(&config, &board);
         if config.store.snapshot {
             state.restore(&store);

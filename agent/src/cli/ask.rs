@@ -70,10 +70,11 @@ pub fn reply(request: &Request, reach: &Reach) -> Result<Vec<u8>, u8> {
     }
 }
 
-/// Asks the service at one socket, briefly, and gives the whole reply, head and end mark included.
-pub fn exchange_at(path: &Path, request: &Request) -> io::Result<Vec<u8>> {
+/// Asks the service at one socket and gives the whole reply, head and end mark included.
+/// `patience` is how long connecting, one read or one write may take.
+pub fn exchange_at(path: &Path, request: &Request, patience: Duration) -> io::Result<Vec<u8>> {
     let mut reply = Vec::new();
-    let stream = socket::open(path, Duration::from_secs(2))?;
+    let stream = socket::open(path, patience)?;
     exchange(stream, request, &mut reply)?;
     Ok(reply)
 }

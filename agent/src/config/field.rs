@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::document::show;
 use super::schema::Field;
-use super::types::LogLevel;
+use super::types::{DoorAddress, LogLevel};
 use super::units;
 use crate::serve::zabbix::access::AllowList;
 
@@ -52,10 +52,9 @@ impl<T> Field<T> {
             }
             Self::Path(_) => "an absolute path".to_owned(),
             Self::OptionalPath(_) => "an absolute path or \"off\"".to_owned(),
-            Self::OptionalAddress(_) => {
-                "an address with a port, such as \"127.0.0.1:10050\" or \"[::1]:10050\", or \"off\""
-                    .to_owned()
-            }
+            Self::DoorAddress(_) => "an address with a port, such as \"127.0.0.1:10050\" or \
+                 \"[::1]:10050\", \"auto\" or \"off\""
+                .to_owned(),
             Self::Patterns(_) => format!("a list of at most {LIST_MAX} texts that are not empty"),
             Self::Paths(_) => format!("a list of at most {LIST_MAX} absolute paths"),
             Self::Options(_) => "a table".to_owned(),
@@ -135,10 +134,11 @@ impl<T> Field<T> {
                     path => Some(absolute(path).ok_or_else(|| wrong(""))?),
                 };
             }
-            Self::OptionalAddress(field) => {
+            Self::DoorAddress(field) => {
                 *field(target) = match text()? {
-                    "off" => None,
-                    address => Some(address.parse().map_err(|_| wrong(""))?),
+                    "auto" => DoorAddress::Auto,
+                    "off" => DoorAddress::Off,
+                    address => DoorAddress::At(address.parse().map_err(|_| wrong(""))?),
                 };
             }
             Self::Patterns(field) => {
@@ -211,10 +211,11 @@ impl<T> Field<T> {
                 || toml_text("off"),
                 |path| toml_text(&path.to_string_lossy()),
             ),
-            Self::OptionalAddress(field) => field(target).map_or_else(
-                || toml_text("off"),
-                |address| toml_text(&address.to_string()),
-            ),
+            Self::DoorAddress(field) => match field(target) {
+                DoorAddress::Auto => toml_text("auto"),
+                DoorAddress::Off => toml_text("off"),
+                DoorAddress::At(address) => toml_text(&address.to_string()),
+            },
             Self::Patterns(field) => {
                 let list: Vec<String> = field(target).iter().map(|text| toml_text(text)).collect();
                 format!("[{}]", list.join(", "))

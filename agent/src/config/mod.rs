@@ -29,9 +29,9 @@ pub use parse::Source;
 pub use plugin::{PluginConfig, PluginSettings};
 pub use problem::{Problem, Problems};
 pub use types::{
-    AgentConfig, CollectConfig, CollectorConfig, Config, ControlConfig, FilesystemConfig,
-    HttpConfig, LogLevel, ProbeConfig, RunnerConfig, StateConfig, StoreConfig, UnitConfig,
-    ZabbixConfig, ZaluaConfig,
+    AgentConfig, CollectConfig, CollectorConfig, Config, ControlConfig, DoorAddress,
+    FilesystemConfig, HttpConfig, LogLevel, ProbeConfig, RunnerConfig, StateConfig, StoreConfig,
+    UnitConfig, ZabbixConfig, ZaluaConfig,
 };
 
 #[cfg(test)]

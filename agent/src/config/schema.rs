@@ -4,13 +4,12 @@
 //! Everything else that knows keys (the reader, the suggestions, the comparison of two
 //! configurations, the test of the shipped sample) takes them from here.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::options::Options;
 use super::plugin::PluginSettings;
-use super::types::{CollectorConfig, Config, LogLevel};
+use super::types::{CollectorConfig, Config, DoorAddress, LogLevel};
 
 /// A table of the file and the keys it may have.
 pub(super) struct Section {
@@ -49,8 +48,8 @@ pub(super) enum Field<T> {
     Path(fn(&mut T) -> &mut PathBuf),
     /// A path or `"off"`.
     OptionalPath(fn(&mut T) -> &mut Option<PathBuf>),
-    /// Address and port, or `"off"`.
-    OptionalAddress(fn(&mut T) -> &mut Option<SocketAddr>),
+    /// Address and port, `"auto"` or `"off"`.
+    DoorAddress(fn(&mut T) -> &mut DoorAddress),
     Paths(fn(&mut T) -> &mut Vec<PathBuf>),
     /// A table of whatever is in it.
     Options(fn(&mut T) -> &mut Options),
@@ -200,7 +199,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "zabbix",
         keys: &[
-            restart("listen", Field::OptionalAddress(|to| &mut to.zabbix.listen)),
+            restart("listen", Field::DoorAddress(|to| &mut to.zabbix.listen)),
             live("server", Field::Peers(|to| &mut to.zabbix.server)),
             restart("hostname", Field::Name(|to| &mut to.zabbix.hostname)),
             restart("metadata", Field::Text(|to| &mut to.zabbix.metadata)),
@@ -267,7 +266,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "http",
         keys: &[
-            restart("listen", Field::OptionalAddress(|to| &mut to.http.listen)),
+            restart("listen", Field::DoorAddress(|to| &mut to.http.listen)),
             live(
                 "token_file",
                 Field::OptionalPath(|to| &mut to.http.token_file),

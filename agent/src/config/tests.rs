@@ -111,7 +111,7 @@ interval = "5s"
          \"zabbix.example.com\"]: \"my zabbix\" is neither an IP address, a network such as 10.0.0.0/8, nor a \
          DNS name",
         "0.toml:21:10: zabbix.listen: found \"10050\", expected an address with a port, such as \
-         \"127.0.0.1:10050\" or \"[::1]:10050\", or \"off\"",
+         \"127.0.0.1:10050\" or \"[::1]:10050\", \"auto\" or \"off\"",
         "0.toml:22:1: unknown key \"interval\" in [zabbix]; it belongs to [collect]; known are \
          listen, server, hostname, metadata",
         "1.toml:1:9: zalua: found 1, expected a table, written [zalua]",
@@ -183,14 +183,21 @@ fn keys_are_checked_against_each_other() {
 fn optional_doors_go_on_and_off() {
     let on = "[zabbix]\nlisten = \"[::]:10050\"\n[zalua]\nsocket = \"/tmp/zalua-mon.sock\"";
     let config = parse(&[on]).unwrap();
-    assert_eq!(config.zabbix.listen, Some("[::]:10050".parse().unwrap()));
+    let at = |address: &str| DoorAddress::At(address.parse().unwrap());
+    assert_eq!(config.zabbix.listen, at("[::]:10050"));
     assert_eq!(
         config.zalua.socket.as_deref(),
         Some(Path::new("/tmp/zalua-mon.sock"))
     );
     let off = "[zabbix]\nlisten = \"off\"\n[zalua]\nsocket = \"off\"";
     let config = parse(&[on, off]).unwrap();
-    assert_eq!((config.zabbix.listen, config.zalua.socket), (None, None));
+    assert_eq!(config.zabbix.listen, DoorAddress::Off);
+    assert_eq!(config.zalua.socket, None);
+    // What is written is kept apart from what is not: an agent started by hand has doors by default.
+    let auto = "[zabbix]\nlisten = \"auto\"";
+    let config = parse(&[off, auto]).unwrap();
+    assert_eq!(config.zabbix.listen, DoorAddress::Auto);
+    assert_eq!(config.http.listen, DoorAddress::Auto);
 }
 
 #[test]
@@ -202,7 +209,8 @@ fn what_guards_the_http_door_needs_no_restart() {
         ["0.toml:5:7: http.key: found \"http.key\", expected an absolute path or \"off\""]
     );
     let config = parse(&[&file.replace("\"http.key\"", "\"/etc/moonward/http.key\"")]).unwrap();
-    assert_eq!(config.http.listen, Some("[::1]:61777".parse().unwrap()));
+    let address = "[::1]:61777".parse().unwrap();
+    assert_eq!(config.http.listen, DoorAddress::At(address));
     assert_eq!(
         config.http.token_file.as_deref(),
         Some(Path::new("/etc/moonward/token"))

@@ -228,11 +228,25 @@ pub struct ControlConfig {
     pub socket: PathBuf,
 }
 
+/// Where a door listens beside the sockets that systemd passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DoorAddress {
+    /// Nowhere; at the door's own port on loopback when the agent was started by hand and was passed
+    /// no socket.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Off,
+    /// At this address and port.
+    At(SocketAddr),
+}
+
 /// `[zabbix]`: the agent's side of Zabbix's protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZabbixConfig {
-    /// The address that is listened on beside the sockets that systemd passes. Default: off.
-    pub listen: Option<SocketAddr>,
+    /// Where is listened beside the sockets that systemd passes. Default: auto; by hand that is
+    /// `127.0.0.1:10050`.
+    pub listen: DoorAddress,
     /// Who may ask: addresses, networks and host names. Default: this host alone, `127.0.0.1` and
     /// `::1`.
     pub server: Vec<String>,
@@ -270,9 +284,9 @@ pub struct RunnerConfig {
 /// open beyond loopback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// The address that is listened on beside the sockets that systemd passes. Default: off; by
-    /// hand, `127.0.0.1:61777`.
-    pub listen: Option<SocketAddr>,
+    /// Where is listened beside the sockets that systemd passes. Default: auto; by hand that is
+    /// `127.0.0.1:61777`.
+    pub listen: DoorAddress,
     /// The file with the token that requests have to carry. Default: none is asked for.
     pub token_file: Option<PathBuf>,
     /// The file of the certificate and those that vouch for it, in PEM. Default: no TLS.
@@ -332,7 +346,7 @@ impl Config {
                 socket: environment.control_socket(),
             },
             zabbix: ZabbixConfig {
-                listen: None,
+                listen: DoorAddress::Auto,
                 server: texts(&["127.0.0.1", "::1"]),
                 hostname: environment.hostname.clone(),
                 metadata: String::new(),

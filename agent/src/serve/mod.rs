@@ -4,5 +4,6 @@ mod accept;
 pub mod control;
 pub mod http;
 pub mod prometheus;
+mod under_way;
 pub mod zabbix;
 pub mod zalua;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::place::Place;
+use crate::place::{Agent, Place, eventually};
 
 #[test]
 fn zabbix_is_answered_on_the_configured_address() {
@@ -49,6 +49,20 @@ fn a_taken_port_is_shown_and_costs_only_that_door() {
     assert!(reason.contains(&address.to_string()), "{reason}");
     assert!(place.get("system.memory.limit").parse::<u64>().is_ok());
     agent.end();
+}
+
+#[test]
+fn what_is_off_is_not_opened_by_hand_either() {
+    let place = Place::new("[zabbix]\nlisten = \"off\"\n[http]\nlisten = \"off\"\n");
+    let child = place.command().env_remove("NOTIFY_SOCKET").spawn().unwrap();
+    let _agent = Agent {
+        place: &place,
+        child,
+    };
+    assert!(eventually(|| place.ask(&["ping"]).status.success()));
+    for door in ["zabbix", "http"] {
+        assert_eq!(place.verdict("door", door).0, "off", "{door}");
+    }
 }
 
 #[test]

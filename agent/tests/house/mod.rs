@@ -119,8 +119,12 @@ pub struct House {
 
 impl House {
     pub fn open() -> Self {
+        Self::with_clock(Clock::default())
+    }
+
+    pub fn with_clock(clock: Clock) -> Self {
         let place = Place::new();
-        let store = Store::new(Clock::default(), StoreLimits::default());
+        let store = Store::new(clock, StoreLimits::default());
         let board = StatusBoard::new();
         let (sender, commands) = mpsc::channel(4);
         let control = UnixListener::bind(place.path("control.sock")).unwrap();
@@ -199,6 +203,17 @@ impl House {
         self.store.put("test", &batch, None);
     }
 
+    /// Has the list of metrics be so many bytes or a little more.
+    pub fn grow(&self, bytes: usize) {
+        let long = "x".repeat(1000);
+        self.put(|batch| {
+            for number in 0..bytes / 1000 {
+                let number = number.to_string();
+                batch.gauge("x", &[("number", &number), ("x", &long)], Unit::ONE, 1.0);
+            }
+        });
+    }
+
     pub fn plugin(&self, name: &str, verdict: Verdict) {
         self.board.part(Room::Plugin, name, verdict);
     }
@@ -207,6 +222,21 @@ impl House {
     pub fn send(&self, request: &[u8]) -> String {
         send(&self.place.path("zalua.sock"), request)
     }
+
+    /// Sends bytes to the ZaLua socket and reads the first byte of the reply.
+    pub fn ask_slowly(&self, request: &[u8]) -> UnixStream {
+        let mut stream = UnixStream::connect(self.place.path("zalua.sock")).unwrap();
+        stream.write_all(request).unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        stream
+    }
+}
+
+/// How much memory this process has.
+pub fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
 }
 
 pub fn send(socket: &Path, request: &[u8]) -> String {

@@ -1,5 +1,7 @@
 //! Who listens where, and what of systemd is within reach.
 
+use std::time::Duration;
+
 use super::finding::Finding;
 use crate::cli::{ask, socket};
 use crate::collect::root::Root;
@@ -8,6 +10,9 @@ use crate::serve::control::codec::{Form, Request};
 /// The port of Zabbix's agents.
 const ZABBIX: u16 = 10050;
 
+/// How long the service may take for one read or write.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The most processes that are looked through for the owner of a socket.
 const PROCESSES_MAX: usize = 100_000;
 
@@ -15,7 +20,7 @@ const PROCESSES_MAX: usize = 100_000;
 pub fn control() -> (Option<u32>, Finding) {
     let mut seen = Vec::new();
     for path in socket::candidates(None) {
-        match ask::exchange_at(&path, &Request::Status(Form::Json)) {
+        match ask::exchange_at(&path, &Request::Status(Form::Json), PATIENCE) {
             Ok(reply) => {
                 let start = reply.iter().position(|byte| *byte == b'{').unwrap_or(0);
                 let body = reply.get(start..).unwrap_or_default();

@@ -2,8 +2,9 @@
 //!
 //! The order is that program's: version, usage and `-e` need no service; then the service is
 //! started if none answers; then the words are looked at. [`words`] reads them, [`talk`] asks the
-//! service, [`start`] starts it.
+//! service, [`elsewhere`] asks one that has no socket of ZaLua's, [`start`] starts one.
 
+pub mod elsewhere;
 pub mod start;
 pub mod talk;
 pub mod words;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 
 use self::words::Action;
 use super::{handoff, output};
-use crate::serve::zalua::codec::{SOCKET, SOCKET_VARIABLE};
+use crate::serve::zalua::codec::{SOCKET, SOCKET_VARIABLE, get_request};
 
 /// The environment variable that makes the program the service; its value is `1`.
 const MARKER: &str = "_runned_is_daemon";
@@ -50,20 +51,29 @@ pub fn run(own: &OsStr, arguments: &[OsString]) -> u8 {
         }
         _ => {}
     }
+    let (request, key) = match &action {
+        Action::Ask(request) => (Some(request.clone()), None),
+        Action::Get(key) => (Some(get_request(key.as_encoded_bytes())), Some(*key)),
+        _ => (None, None),
+    };
     let socket = socket();
-    if !talk::is_alive(&socket)
-        && let Err(status) = start::start(&socket, MARKER)
-    {
-        return status;
-    }
-    match action {
-        Action::Ask(request) => talk::ask(&socket, &request, None),
-        Action::Get(key) => {
-            let request = crate::serve::zalua::codec::get_request(key.as_encoded_bytes());
-            talk::ask(&socket, &request, Some(key))
+    if !talk::is_alive(&socket) {
+        match elsewhere::ask(request.as_deref().unwrap_or(b"ping")) {
+            Some(Ok(reply)) if request.is_some() => return talk::show(reply, key),
+            // It runs, and the words are wrong all the same.
+            Some(Ok(_)) => {}
+            Some(Err(status)) => return status,
+            None => {
+                if let Err(status) = start::start(&socket, MARKER) {
+                    return status;
+                }
+            }
         }
-        Action::LateUsage => usage(&own),
-        _ => {
+    }
+    match (action, request) {
+        (_, Some(request)) => talk::ask(&socket, &request, key),
+        (Action::LateUsage, None) => usage(&own),
+        (_, None) => {
             output::complain_raw("unknown command\n");
             UNKNOWN
         }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const REPLY_MAX: u64 = 1 << 30;
 
 /// The exit status when the socket cannot be reached.
-const UNREACHABLE: u8 = 7;
+pub const UNREACHABLE: u8 = 7;
 /// The exit status when the request or its reply was lost.
 const LOST: u8 = 10;
 
@@ -41,11 +41,17 @@ pub fn ask(socket: &Path, request: &[u8], key: Option<&OsStr>) -> u8 {
             return UNREACHABLE;
         }
     };
-    let mut reply = match exchange(stream, request) {
-        Ok(reply) if reply.is_empty() => return lost("EOF"),
-        Ok(reply) => reply,
-        Err(error) => return lost(&error.to_string()),
-    };
+    match exchange(stream, request) {
+        Ok(reply) => show(reply, key),
+        Err(error) => lost(&error.to_string()),
+    }
+}
+
+/// Prints a reply; gives the exit status. `key` is what a message about an unknown value names.
+pub fn show(mut reply: Vec<u8>, key: Option<&OsStr>) -> u8 {
+    if reply.is_empty() {
+        return lost("EOF");
+    }
     match std::str::from_utf8(&reply) {
         Ok(EMPTY) => exit::OK,
         Ok(UNKNOWN_METRIC) => {

@@ -17,6 +17,7 @@ use super::readings::{Times, write_json, write_line, write_value};
 use super::server::{AppCommand, Context, Reloaded};
 use super::status::Status;
 use crate::model::{Glob, Kind, Series, Unit, Value};
+use crate::serve::zalua;
 use crate::store::{COPY_MAX, Reading};
 use crate::telemetry::{Part, Room, Verdict};
 
@@ -88,6 +89,7 @@ impl Door {
                 body(stream, text.as_bytes()).await
             }
             Request::Copy => self.copy(stream).await,
+            Request::Zalua(question) => self.zalua(stream, &question).await,
             Request::Put(put) => match self.put(&put) {
                 Ok(()) => body(stream, b"").await,
                 Err(message) => self.fail(stream, ErrorKind::Failed, message).await,
@@ -162,6 +164,28 @@ impl Door {
         let mebibytes = COPY_MAX / 1_048_576;
         let message = format!("the store is more than a copy of {mebibytes} MiB can hold");
         self.fail(stream, ErrorKind::Failed, message).await
+    }
+
+    /// What ZaLua's socket would reply, in the form of this one.
+    async fn zalua(&self, stream: &mut UnixStream, question: &str) -> io::Result<()> {
+        let question = zalua::codec::Request::decode(question.as_bytes());
+        if question == zalua::codec::Request::Kill && may_change(stream) {
+            let killed = AppCommand::Stop(zalua::listener::KILLED);
+            return match self.context.commands.try_send(killed) {
+                Ok(()) => body(stream, b"").await,
+                Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
+            };
+        }
+        let Ok(Ok(_permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
+            let message = "too many lists are being read; try again".to_owned();
+            return self.fail(stream, ErrorKind::Busy, message).await;
+        };
+        let (store, board) = (&self.context.store, &self.context.board);
+        let reply = match zalua::answer(store, board, &question) {
+            reply if reply.is_empty() => zalua::codec::EMPTY.to_owned(),
+            reply => reply,
+        };
+        body(stream, reply.as_bytes()).await
     }
 
     fn put(&self, put: &Put) -> Result<(), String> {

@@ -78,6 +78,8 @@ pub enum Request {
     Status(Form),
     /// A copy of the store, in the form of its snapshot.
     Copy,
+    /// A question in ZaLua's language (`serve::zalua::codec`), where its own socket is not there.
+    Zalua(String),
     /// Put a value.
     Put(Put),
     /// End the service.
@@ -153,6 +155,7 @@ impl Request {
             Self::Plugins(form) => ("plugins", None, Some(form)),
             Self::Status(form) => ("status", None, Some(form)),
             Self::Copy => ("copy", None, None),
+            Self::Zalua(question) => ("zalua", Some(question), None),
             Self::Put(put) => return put.encode(),
             Self::Stop => ("stop", None, None),
             Self::Reload => ("reload", None, None),
@@ -185,6 +188,7 @@ impl Request {
             "plugins" => Self::Plugins(form(words.next())?),
             "status" => Self::Status(form(words.next())?),
             "copy" => Self::Copy,
+            "zalua" => Self::Zalua(argument(words.next())?),
             "put" => Self::Put(Put::decode(&mut words)?),
             "stop" => Self::Stop,
             "reload" => Self::Reload,
@@ -413,6 +417,7 @@ mod tests {
             Just(Request::Stop),
             Just(Request::Reload),
             Just(Request::Copy),
+            any::<String>().prop_map(Request::Zalua),
             (".{0,40}", "[a-zA-Z{}/]{0,9}", any::<u64>(), any::<f64>()).prop_map(
                 |(series, unit, seconds, number)| Request::Put(Put {
                     series,

@@ -1,4 +1,5 @@
-//! From a request to its answer. Does no I/O; one text for Prometheus is written at a time.
+//! From a request to its answer. Does no I/O; one text for Prometheus is written at a time, and who
+//! asks while another is still reading it gets the same bytes.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +15,10 @@ use super::access::Access;
 use super::counters::Counters;
 use crate::serve::prometheus::accept::takes_gzip;
 use crate::serve::prometheus::{Exposition, Format, LeftOut};
+use crate::serve::under_way::{Shared, UnderWay};
 use crate::store::Store;
 use crate::telemetry::StatusBoard;
+use crate::telemetry::events::Events;
 
 /// A whole answer.
 pub type Reply = Response<Full<Bytes>>;
@@ -37,8 +40,40 @@ pub struct Answers {
     exposition: Mutex<Exposition>,
     /// The last text's buffer.
     buffer: Mutex<Vec<u8>>,
+    under_way: Arc<UnderWay>,
+    texts: Texts,
+    events: Events,
     counters: Arc<Counters>,
     left_out: Arc<LeftOut>,
+}
+
+/// The text in each of its forms.
+#[derive(Debug)]
+struct Texts {
+    text: Shared,
+    text_packed: Shared,
+    open_metrics: Shared,
+    open_metrics_packed: Shared,
+}
+
+impl Texts {
+    fn new(under_way: &Arc<UnderWay>) -> Self {
+        Self {
+            text: Shared::new(under_way),
+            text_packed: Shared::new(under_way),
+            open_metrics: Shared::new(under_way),
+            open_metrics_packed: Shared::new(under_way),
+        }
+    }
+
+    fn of(&self, format: Format, gzip: bool) -> &Shared {
+        match (format, gzip) {
+            (Format::Text, false) => &self.text,
+            (Format::Text, true) => &self.text_packed,
+            (Format::OpenMetrics, false) => &self.open_metrics,
+            (Format::OpenMetrics, true) => &self.open_metrics_packed,
+        }
+    }
 }
 
 /// What of a request matters.
@@ -63,7 +98,11 @@ impl Answers {
     /// Answers from a store and a board.
     pub fn new(store: Store, board: StatusBoard) -> Self {
         let left_out = Arc::new(LeftOut::default());
+        let under_way = UnderWay::new(UNDER_WAY_MAX);
         Self {
+            events: Events::new(store.clock().clone()),
+            texts: Texts::new(&under_way),
+            under_way,
             store,
             board,
             exposition: Mutex::new(Exposition::new(Arc::clone(&left_out))),
@@ -113,12 +152,11 @@ impl Answers {
         if question.path == "/health" {
             return self.health();
         }
-        self.counters.answered.add_one();
         if question.path == "/metrics" {
-            self.metrics(question)
-        } else {
-            plain(StatusCode::OK, INDEX)
+            return self.metrics(question);
         }
+        self.counters.answered.add_one();
+        plain(StatusCode::OK, INDEX)
     }
 
     /// 200 when nothing has failed, else 503 with what has.
@@ -144,30 +182,12 @@ impl Answers {
     fn metrics(&self, question: &Question<'_>) -> Reply {
         let format = Format::accepted(question.values(&header::ACCEPT));
         let gzip = takes_gzip(question.values(&header::ACCEPT_ENCODING));
-        let clock = self.store.clock();
-        let begun = clock.now();
-        let mut text = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        let rendered = {
-            let mut exposition = self
-                .exposition
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            exposition.render(&self.store, format, &mut text)
+        let make = || self.write(format, gzip);
+        let Ok(text) = self.texts.of(format, gzip).text(self.store.clock(), make) else {
+            return self.crowded();
         };
-        let body = if gzip {
-            compressed(&text)
-        } else {
-            Bytes::copy_from_slice(&text)
-        };
-        if text.capacity() > BUFFER_KEPT {
-            *text = Vec::new();
-        }
-        drop(text);
-        let took = clock.now().since(begun).as_micros();
-        self.counters.samples.add(rendered.samples);
-        let took = u64::try_from(took).unwrap_or(u64::MAX);
-        self.counters.render_microseconds.add(took);
-        let mut reply = Response::new(Full::new(body));
+        self.counters.answered.add_one();
+        let mut reply = Response::new(Full::new(Bytes::from_owner(text)));
         let headers = reply.headers_mut();
         let kind = HeaderValue::from_static(format.content_type());
         headers.insert(header::CONTENT_TYPE, kind);
@@ -180,17 +200,71 @@ impl Answers {
         }
         reply
     }
+
+    /// Writes the text for Prometheus as it is sent.
+    fn write(&self, format: Format, gzip: bool) -> Vec<u8> {
+        let clock = self.store.clock();
+        let begun = clock.now();
+        let mut text = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let rendered = {
+            let mut exposition = self
+                .exposition
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            exposition.render(&self.store, format, &mut text)
+        };
+        let is_long = text.capacity() > BUFFER_KEPT;
+        let body = match (gzip, is_long) {
+            (true, _) => compressed(&text),
+            // A second one like it would be too much to have.
+            (false, true) => std::mem::take(&mut *text),
+            (false, false) => text.clone(),
+        };
+        if is_long {
+            *text = Vec::new();
+        }
+        drop(text);
+        let took = clock.now().since(begun).as_micros();
+        self.counters.samples.add(rendered.samples);
+        let took = u64::try_from(took).unwrap_or(u64::MAX);
+        self.counters.render_microseconds.add(took);
+        body
+    }
+
+    /// 503, while others read too much.
+    fn crowded(&self) -> Reply {
+        self.counters.crowded.add_one();
+        if let Some(suppressed) = self.events.admit("http.crowded", "") {
+            tracing::warn!(
+                bytes = self.under_way.bytes(),
+                suppressed,
+                "a request for /metrics was turned away: the answers that others have not read yet \
+                 take too much memory"
+            );
+        }
+        let mut reply = plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many answers are being read; try again\n",
+        );
+        let later = HeaderValue::from_static("5");
+        reply.headers_mut().insert(header::RETRY_AFTER, later);
+        reply
+    }
 }
 
 /// How much memory is kept for the next text.
 const BUFFER_KEPT: usize = 4 << 20;
 
-fn compressed(text: &[u8]) -> Bytes {
+/// The most bytes of texts under way: a quarter of a million samples, or some twenty clients at the
+/// same time on a host with ten thousand.
+const UNDER_WAY_MAX: usize = 32 << 20;
+
+fn compressed(text: &[u8]) -> Vec<u8> {
     // The fastest level: lines like these become a tenth even so.
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
     // Writing to memory does not fail.
     encoder.write_all(text).ok();
-    Bytes::from(encoder.finish().unwrap_or_default())
+    encoder.finish().unwrap_or_default()
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Reply {

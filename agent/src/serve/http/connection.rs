@@ -20,12 +20,13 @@ use tokio_openssl::SslStream;
 
 use super::access::Access;
 use super::answer::{Answers, Question};
+use super::timely::Timely;
 
 /// How long a peer may take for a handshake, and for the header of each request; also how long a
 /// connection may be idle.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// How long a connection may last. A peer that takes its answer slower than that is given up.
+/// How long a connection may last; an answer has less (see [`Timely`]).
 const LIFE_TIME: Duration = Duration::from_secs(25);
 
 /// How long an answer that is under way may still take when the connection is to end.
@@ -80,7 +81,9 @@ async fn speak(
             .header_read_timeout(READ_TIME)
             .max_buf_size(HEADER_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            // Over TLS too: what is written in one piece is copied for each connection.
+            .writev(true)
+            .serve_connection(TokioIo::new(Timely::new(stream)), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

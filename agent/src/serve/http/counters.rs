@@ -15,6 +15,8 @@ pub struct Counters {
     pub method_not_allowed: Counter,
     /// Requests without the token.
     pub unauthorized: Counter,
+    /// Requests turned away because answers that others had not read took too much memory.
+    pub crowded: Counter,
     /// Connections refused because there were too many.
     pub refused: Counter,
     /// Connections that ended before the TLS handshake did, or whose handshake failed.
@@ -32,13 +34,14 @@ pub struct Counters {
 
 impl Counters {
     /// Every counter of requests and connections with its name.
-    pub fn list(&self) -> [(&'static str, u64); 9] {
+    pub fn list(&self) -> [(&'static str, u64); 10] {
         [
             ("answered", self.answered.get()),
             ("unhealthy", self.unhealthy.get()),
             ("not_found", self.not_found.get()),
             ("method_not_allowed", self.method_not_allowed.get()),
             ("unauthorized", self.unauthorized.get()),
+            ("crowded", self.crowded.get()),
             ("refused", self.refused.get()),
             ("handshake_failed", self.handshake_failed.get()),
             ("broken", self.broken.get()),

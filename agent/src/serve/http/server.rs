@@ -1,15 +1,13 @@
 //! The thread of the HTTP doors, and the doors as their owners hold them.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -18,11 +16,16 @@ use tokio::time::MissedTickBehavior;
 use super::access::{Access, is_loopback};
 use super::answer::Answers;
 use super::connection;
+use super::places::{Place, Places};
+use super::refusal::refuse;
 use crate::store::Store;
 use crate::telemetry::{Heartbeat, StatusBoard};
 
 /// The most connections of all doors at one time; more would use up the service's descriptors.
 const CONNECTIONS_MAX: usize = 64;
+
+/// The most connections beyond that which are told so; more are closed without a word.
+const REFUSALS_MAX: usize = 64;
 
 /// The most doors that can be opened by address; what asks for more is a loop.
 const DOORS_MAX: usize = 16;
@@ -87,7 +90,8 @@ struct Inner {
 struct Shared {
     answers: Arc<Answers>,
     heart: Heartbeat,
-    connections: AtomicUsize,
+    connections: Arc<Places>,
+    refusals: Arc<Places>,
 }
 
 /// The thread.
@@ -117,7 +121,8 @@ impl Http {
         let shared = Shared {
             answers: Arc::new(Answers::new(store, board)),
             heart,
-            connections: AtomicUsize::new(0),
+            connections: Places::new(CONNECTIONS_MAX),
+            refusals: Places::new(REFUSALS_MAX),
         };
         Self {
             inner: Arc::new(Inner {
@@ -334,10 +339,16 @@ impl Listening {
                 continue;
             };
             let access = Arc::clone(&access.read().unwrap_or_else(PoisonError::into_inner));
-            let Some(place) = Place::take(&shared) else {
+            let Some(place) = Place::take(&shared.connections) else {
                 counters.refused.add_one();
-                if access.tls().is_none() {
-                    refuse(stream);
+                // Over TLS even a word would take a handshake.
+                if access.tls().is_none()
+                    && let Some(place) = Place::take(&shared.refusals)
+                {
+                    connections.spawn(async move {
+                        let _place = place;
+                        refuse(stream).await;
+                    });
                 }
                 continue;
             };
@@ -351,33 +362,6 @@ impl Listening {
         drop(listener);
         while connections.join_next().await.is_some() {}
     }
-}
-
-/// One of the places for connections; given back when it is dropped.
-struct Place(Arc<Shared>);
-
-impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let place = Self(Arc::clone(shared));
-        let taken = shared.connections.fetch_add(1, Ordering::Relaxed);
-        (taken < CONNECTIONS_MAX).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Tells a peer that there is no place, without waiting for it.
-fn refuse(stream: TcpStream) {
-    const REPLY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
-        Retry-After: 5\r\nConnection: close\r\n\r\n";
-    // A fresh socket has room for it; a peer that has gone needs no answer.
-    if let Ok(mut stream) = stream.into_std()
-        && stream.write_all(REPLY).is_err()
-    {}
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

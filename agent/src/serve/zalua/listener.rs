@@ -16,13 +16,12 @@ use tokio::time::timeout;
 use super::super::accept::accept;
 use super::super::control::AppCommand;
 use super::super::control::may_change;
-use super::super::control::readings::Times;
-use super::codec::{
-    COMMAND_ERROR, EMPTY, PONG, REQUEST_MAX, Request, SERVER_ID, UNKNOWN_COMMAND, UNKNOWN_METRIC,
-};
-use super::format;
-use crate::model::{Clock, Glob, Series};
+use super::super::under_way::{Crowded, Shared, Text, UnderWay};
+use super::answer::answer;
+use super::codec::{EMPTY, REQUEST_MAX, Request, SERVER_ID};
+use crate::model::Clock;
 use crate::store::Store;
+use crate::telemetry::events::Events;
 use crate::telemetry::{Part, Room, StatusBoard, Verdict};
 
 /// The exit status of a service that a client has killed.
@@ -34,6 +33,9 @@ const REQUEST_TIME: Duration = Duration::from_secs(1);
 
 /// How long a client may take to read its reply.
 const REPLY_TIME: Duration = Duration::from_secs(10);
+
+/// The most bytes of lists under way: that of a hundred thousand series has some ten million.
+const UNDER_WAY_MAX: usize = 16 << 20;
 
 /// What the door answers from.
 #[derive(Clone, Debug)]
@@ -53,6 +55,10 @@ pub struct Context {
 pub struct Door {
     context: Context,
     part: Arc<Part>,
+    under_way: Arc<UnderWay>,
+    metrics: Shared,
+    plugins: Shared,
+    events: Events,
 }
 
 /// `server-id-` and the time in nanoseconds; taken once, when the service starts.
@@ -64,7 +70,15 @@ impl Door {
     /// A door that shows on the board as `zalua`.
     pub fn new(context: Context) -> Arc<Self> {
         let part = context.board.part(Room::Door, "zalua", Verdict::Active);
-        Arc::new(Self { context, part })
+        let under_way = UnderWay::new(UNDER_WAY_MAX);
+        Arc::new(Self {
+            part,
+            metrics: Shared::new(&under_way),
+            plugins: Shared::new(&under_way),
+            under_way,
+            events: Events::new(context.store.clock().clone()),
+            context,
+        })
     }
 
     /// Answers on `listener`, whose socket should be open to all users (mode 0666), until `shutdown`
@@ -104,43 +118,62 @@ impl Door {
             }
             return;
         }
-        let reply = self.reply(&request);
-        let reply = if reply.is_empty() { EMPTY } else { &reply };
-        let written = timeout(REPLY_TIME, stream.write_all(reply.as_bytes())).await;
+        let Ok(reply) = self.reply(&request) else {
+            return self.crowded();
+        };
+        let reply = match reply.as_ref() {
+            [] => EMPTY.as_bytes(),
+            reply => reply,
+        };
+        let written = timeout(REPLY_TIME, stream.write_all(reply)).await;
         if !matches!(written, Ok(Ok(()))) {
             self.part.erred(1);
         }
         self.part.ran(clock.now().since(begun), 1);
     }
 
-    fn reply(&self, request: &Request<'_>) -> String {
+    fn reply(&self, request: &Request<'_>) -> Result<Reply, Crowded> {
+        let (store, board) = (&self.context.store, &self.context.board);
+        let answer = || answer(store, board, request);
+        // Lists are long, and all who ask for one at the same time read the same.
+        let list = |list: &Shared| {
+            let text = list.text(store.clock(), || answer().into_bytes())?;
+            Ok(Reply::List(text))
+        };
         match request {
-            Request::Ping => PONG.to_owned(),
-            Request::ServerId => self.context.identity.to_string(),
-            Request::Kill | Request::NoKey => COMMAND_ERROR.to_owned(),
-            Request::Metrics => {
-                let store = &self.context.store;
-                let readings = store.scan(&Glob::new("*"));
-                let times = Times::now(store.clock());
-                let lines = readings.iter();
-                format::join(
-                    lines
-                        .map(|reading| format::metric_line(reading, times))
-                        .collect(),
-                )
-            }
-            Request::Plugins => format::plugins(&self.context.board.statuses()),
-            Request::Get(name, tags) => {
-                // Exactly these tags: a name alone is not the same series with any tags.
-                Series::new(name, tags)
-                    .ok()
-                    .and_then(|series| self.context.store.get(series.as_str()))
-                    .map_or_else(
-                        || UNKNOWN_METRIC.to_owned(),
-                        |reading| format::value(&reading.value, reading.unit),
-                    )
-            }
-            Request::Unknown => UNKNOWN_COMMAND.to_owned(),
+            Request::Metrics => list(&self.metrics),
+            Request::Plugins => list(&self.plugins),
+            Request::ServerId => Ok(Reply::Short(self.context.identity.to_string())),
+            _ => Ok(Reply::Short(answer())),
+        }
+    }
+
+    /// The connection is closed without a reply: the protocol has no word for it, and clients take
+    /// that for a reply that was lost.
+    fn crowded(&self) {
+        self.part.erred(1);
+        if let Some(suppressed) = self.events.admit("zalua.crowded", "") {
+            tracing::warn!(
+                bytes = self.under_way.bytes(),
+                suppressed,
+                "a client of ZaLua's socket was turned away: the lists that others have not read \
+                 yet take too much memory"
+            );
+        }
+    }
+}
+
+/// What goes to a client.
+enum Reply {
+    Short(String),
+    List(Text),
+}
+
+impl AsRef<[u8]> for Reply {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Short(text) => text.as_bytes(),
+            Self::List(text) => text.as_ref(),
         }
     }
 }

@@ -35,6 +35,7 @@ fn install(guest: &mut Guest) -> Result<()> {
         !listening.contains(":10050"),
         "10050 is open after installing: {listening}"
     );
+    guest.must("test ! -e /tmp/zalua-mon.sock")?;
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod stock_plugins;
 mod tcp_truth;
 mod zabbix_get;
 mod zabbix_user_parameters;
+mod zalua_clients;
 
 use anyhow::Result;
 
@@ -59,6 +60,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &runner::SCENARIO,
     &prometheus::SCENARIO,
     &stock_plugins::SCENARIO,
+    &zalua_clients::SCENARIO,
     &degrade_missing_btf::SCENARIO,
     &degrade_missing_capability::SCENARIO,
     &degrade_read_only_state::SCENARIO,
