@@ -125,7 +125,7 @@ mod tests {
     use std::os::unix::net::UnixStream as Client;
 
     use super::super::super::accept::CONNECTIONS_MAX;
-    use super::super::codec::{END, OK};
+    use super::super::codec::{END, OK, Put, Request};
     use super::*;
     use crate::model::{Batch, Clock, Unit};
     use crate::store::StoreLimits;
@@ -141,10 +141,14 @@ mod tests {
 
     impl House {
         fn open() -> Self {
+            Self::with(StoreLimits::default())
+        }
+
+        fn with(limits: StoreLimits) -> Self {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("control.sock");
             let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-            let store = Store::new(Clock::default(), StoreLimits::default());
+            let store = Store::new(Clock::default(), limits);
             let (sender, commands) = mpsc::channel(4);
             let context = Context {
                 store: store.clone(),
@@ -217,6 +221,33 @@ mod tests {
         let oversized = house.ask(&vec![b'x'; REQUEST_MAX + 1]);
         assert!(oversized.starts_with(b"error usage the request is longer"));
         assert!(house.ask(b"status\n").starts_with(b"ok\nmoonward "));
+    }
+
+    #[test]
+    fn a_text_that_the_store_would_cut_is_refused() {
+        let house = House::with(StoreLimits {
+            text_bytes: 5,
+            ..StoreLimits::default()
+        });
+        let put = |value: &str| {
+            let put = Put {
+                series: "x".into(),
+                unit: String::new(),
+                seconds: 60,
+                is_number: false,
+                value: value.into(),
+            };
+            house.ask(&Request::Put(put).encode())
+        };
+        assert_eq!(put("12345"), b"ok\n\0");
+        let refused = String::from_utf8(put("123456")).unwrap();
+        assert!(
+            refused.starts_with(
+                "error failed a text of 6 bytes is longer than the store keeps, which is 5"
+            ),
+            "{refused}"
+        );
+        assert_eq!(house.ask(b"get\tx\n"), b"ok\n12345\n\0");
     }
 
     #[test]
