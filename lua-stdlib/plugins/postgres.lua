@@ -5,10 +5,11 @@
 -- `GRANT pg_monitor TO moonward`; what it may not see is left out. For `postgres.time.*`,
 -- `postgres.queries.count` and `.avg_time_ms` the extension pg_stat_statements has to be there.
 --
--- As in ZaLua, but: `wal.*` works since PostgreSQL 10, and `time.*` since 13; `connections.waiting` counts
--- who waits for the server, not who waits for a client, which since 10 looks alike; `queries.long` leaves
--- out the senders of replication, whose one statement never ends; `blks.hit_rate` is 0 when everything was
--- missed, where ZaLua said 100.
+-- As in ZaLua, but: `wal.*` works since PostgreSQL 10, and `time.*` since 13; `blks.hit_rate` is 0 when
+-- everything was missed, where ZaLua said 100. Two keys keep since 10, where ZaLua had no values, what they
+-- mean up to 9.6: `connections.waiting` counts who waits for the server, not who waits for a client, which
+-- since 10 looks alike; `queries.long` leaves out the senders of replication, which since 10 are in the
+-- list, with a statement that never ends.
 local options = plugin.options
 local port = options.port or 5432
 
