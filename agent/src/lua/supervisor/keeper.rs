@@ -315,7 +315,8 @@ impl Keeper {
         };
         match plugin.content.clone() {
             Content::Code(code) => {
-                let run = plugin.start(&self.host, code);
+                let is_first = name == INIT && self.plan.init.is_some();
+                let run = plugin.start(&self.host, code, is_first);
                 tracing::debug!(plugin = name, file = %plugin.path.display(), "a plugin is started");
                 let name = name.to_owned();
                 self.ends.spawn(async move {
