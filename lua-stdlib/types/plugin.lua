@@ -16,7 +16,8 @@ function plugin.every(seconds, run) end
 ---@type table<string, boolean|number|string|table>
 plugin.options = {}
 
----Makes a plugin of another file, which this script runs and watches over.
+---Makes a plugin of another file, which this script runs and watches over. Its memory counts as this
+---script's own.
 ---@param filename string
 ---@return plugin.handle
 function plugin.new(filename) end

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::host::Run;
 use super::register::Page;
 
-/// How many plugins one script can have at a time: each may have a state of its own.
-pub(super) const CHILDREN_MAX: usize = 1000;
+/// How many scripts can run by `plugin.new` at a time, of all scripts of a host: each has a state and
+/// a task.
+pub(super) const DESCENDANTS_MAX: usize = 1000;
 
 /// The plugins of one script.
 #[derive(Debug, Default)]
@@ -22,16 +23,10 @@ struct State {
 }
 
 impl Children {
-    /// How many there is room for.
-    pub(super) fn has_room(&self) -> bool {
-        let mut state = self.lock();
-        state.runs.retain(|(run, _)| run.ending().is_none());
-        !state.over && state.runs.len() < CHILDREN_MAX
-    }
-
     /// Takes note of one. Its page stays until it has ended, and as long as somebody else holds it.
     pub(super) fn add(&self, run: Run, page: Arc<Page>) {
         let mut state = self.lock();
+        state.runs.retain(|(run, _)| run.ending().is_none());
         if state.over {
             run.stop();
         }
@@ -57,3 +52,6 @@ impl Children {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mlua::{Lua, MultiValue};
 use tokio::runtime::Handle;
 
+use super::account::Account;
 use super::api::Failure;
 use super::api::http::Clients;
 use super::budget::Budget;
@@ -74,6 +75,8 @@ pub(crate) struct Services {
     pub(super) register: Register,
     /// What the configuration says of plugins; none outside the service.
     pub(super) plugins: RwLock<Option<Arc<PluginConfig>>>,
+    /// How many scripts run by `plugin.new`.
+    pub(super) descendants: Arc<Quota>,
     /// The threads of turns.
     pub(super) pool: Pool,
     /// The file for `log.info` and `log.error`, where there is one.
@@ -98,15 +101,6 @@ impl Services {
     }
 }
 
-/// The most files and connections that one script may have open through the library.
-const HANDLES_MAX: usize = 128;
-
-/// What the compiled expressions of one script may take, in bytes.
-const EXPRESSIONS_MAX: usize = 32 * 1_048_576;
-
-/// What the windows and histograms of one script may take, in bytes.
-const VALUES_MAX: usize = 16 * 1_048_576;
-
 /// What is one script's own.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -126,6 +120,8 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     /// The plugins that it runs.
     pub(super) children: Children,
+    /// What it may take together with them.
+    pub(super) account: Arc<Account>,
     /// Files and connections of its objects.
     pub(crate) handles: Arc<Quota>,
     /// Memory of its compiled expressions, in bytes.
@@ -155,7 +151,12 @@ impl std::fmt::Debug for Pending {
 }
 
 impl Context {
-    pub(super) fn new(services: Arc<Services>, script: &Script, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(
+        services: Arc<Services>,
+        script: &Script,
+        budget: Arc<Budget>,
+        account: Arc<Account>,
+    ) -> Self {
         let run = services.collectors.begin();
         Self {
             tally: Arc::new(Tally::new(services.store.clock().clone())),
@@ -166,11 +167,12 @@ impl Context {
             deadline: script.deadline,
             options: script.options.clone(),
             children: Children::default(),
-            handles: Quota::new(HANDLES_MAX),
-            expressions: Quota::new(EXPRESSIONS_MAX),
+            handles: account.handles(),
+            expressions: account.expressions(),
             run,
             doors: Doors::default(),
-            values: Quota::new(VALUES_MAX),
+            values: account.values(),
+            account,
             pending: Pending::default(),
         }
     }

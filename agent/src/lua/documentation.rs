@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mlua::{Table, Value};
 
 use super::Fault;
+use super::account::Account;
 use super::api::{CLASSES, MODULES};
 use super::budget::Budget;
 use super::context::Context;
@@ -26,7 +27,8 @@ fn functions() -> BTreeSet<String> {
     let stage = Stage::new();
     let budget = Arc::new(Budget::new(stage.store.clock().clone(), LIMITS));
     let script = stage.script("documentation.lua");
-    let context = Context::new(stage.host.services(), &script, budget);
+    let account = Account::new(LIMITS.memory);
+    let context = Context::new(stage.host.services(), &script, budget, account);
     let state = State::new(Arc::new(context), "documentation.lua").unwrap();
     let mut all = BTreeSet::new();
     let mut add = |prefix: &str, table: &Table| {

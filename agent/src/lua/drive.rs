@@ -33,8 +33,8 @@ pub(super) struct Driver {
 pub(super) trait Observer: Send + Sync {
     /// A turn begins.
     fn turn_begins(&self);
-    /// A turn has ended; the memory of the state then, in bytes.
-    fn turn_ends(&self, memory: usize);
+    /// A turn has ended.
+    fn turn_ends(&self);
     /// The script itself has come to its end.
     fn main_ended(&self);
     /// One run of a function of `plugin.every` has come to its end.
@@ -58,12 +58,17 @@ impl Driver {
         let thread = self.state.thread()?;
         let mut input = Input::First(function, arguments);
         loop {
+            let place = tokio::select! {
+                biased;
+                place = self.state.account().place() => place,
+                () = told(&mut self.stop) => return Err(self.state.fault(Fault::Stopped)),
+            };
             let (state, own) = (Arc::clone(&self.state), thread.clone());
             let observer = Arc::clone(&self.observer);
             let turn = self.pool.run(move || {
                 observer.turn_begins();
                 let turn = state.turn(&own, input);
-                observer.turn_ends(state.memory());
+                observer.turn_ends();
                 turn
             });
             let turn = tokio::select! {
@@ -73,6 +78,7 @@ impl Driver {
                     return Err(self.state.fault(Fault::Stopped));
                 }
             };
+            drop(place);
             let lost = |lost: super::pool::Lost| self.state.fault(Fault::Host(lost.to_string()));
             let wait = match turn.map_err(lost)?? {
                 Turn::Ended(results) => return Ok(results),

@@ -2,21 +2,24 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use super::account::Account;
 use super::api::http::Clients;
 use super::budget::Budget;
+use super::children::DESCENDANTS_MAX;
 use super::collectors::{RENEWAL, Registry};
 use super::context::{Context, Publish, Services};
 use super::drive::{Driver, Observer};
 use super::listen::Listen;
 use super::log_file::LogFile;
 use super::pool::Pool;
+use super::quota::Quota;
 use super::register::Register;
 use super::source::read;
 use super::speed::Speeds;
@@ -136,7 +139,7 @@ pub struct RunStatus {
     pub ran: Duration,
     /// For how long the turn that runs now has run.
     pub in_turn: Option<Duration>,
-    /// Memory of the state after the last turn, in bytes.
+    /// Memory of its state and of those of all that it runs, each after its last turn, in bytes.
     pub memory: usize,
 }
 
@@ -150,7 +153,7 @@ struct Shared {
     ran: AtomicU64,
     /// When the turn that runs now began, or zero.
     turn: AtomicU64,
-    memory: AtomicUsize,
+    account: Arc<Account>,
 }
 
 impl Host {
@@ -161,6 +164,7 @@ impl Host {
         let services = Services {
             register: Register::new(options.board.clone(), options.store.clone()),
             pool: Pool::new(),
+            descendants: Quota::new(DESCENDANTS_MAX),
             plugins: RwLock::default(),
             library: options.library,
             store: options.store,
@@ -199,16 +203,33 @@ impl Host {
 
     /// Starts a script. The file is read when its first turn comes.
     pub fn start(&self, script: Script) -> Run {
-        self.start_after(script, None)
+        let account = Account::new(script.limits.memory);
+        self.begin(script, account, None)
     }
 
-    /// Starts a script when another run has ended.
-    pub(super) fn start_after(&self, script: Script, before: Option<Run>) -> Run {
+    /// Starts ZaLua's first script: the plugins that it runs stand apart from it.
+    pub(super) fn start_first(&self, script: Script) -> Run {
+        let account = Account::first(script.limits.memory);
+        self.begin(script, account, None)
+    }
+
+    /// Starts a script that another one runs, when an earlier run has ended.
+    pub(super) fn start_child(
+        &self,
+        script: Script,
+        of: &Arc<Account>,
+        before: Option<Run>,
+    ) -> Run {
+        let account = of.child(script.limits.memory);
+        self.begin(script, account, before)
+    }
+
+    fn begin(&self, script: Script, account: Arc<Account>, before: Option<Run>) -> Run {
         let (stop, stopped) = watch::channel(false);
         let (end, ending) = watch::channel(None);
         let clock = self.services.store.clock().clone();
         let budget = Arc::new(Budget::new(clock.clone(), script.limits));
-        let context = Context::new(Arc::clone(&self.services), &script, budget);
+        let context = Context::new(Arc::clone(&self.services), &script, budget, account);
         let shared = Arc::new(Shared {
             script,
             budget: Arc::clone(&context.budget),
@@ -217,7 +238,7 @@ impl Host {
             turns: AtomicU64::default(),
             ran: AtomicU64::default(),
             turn: AtomicU64::default(),
-            memory: AtomicUsize::default(),
+            account: Arc::clone(&context.account),
         });
         let (collectors, own) = (Arc::clone(&self.services.collectors), context.run);
         let context = Arc::new(context);
@@ -276,6 +297,12 @@ async fn run(
         return Err(ScriptError::of(&name, Fault::Stopped));
     }
     shared.tally.begins();
+    let mut told = stop.clone();
+    let place = tokio::select! {
+        biased;
+        place = shared.account.place() => place,
+        _ = told.wait_for(|stop| *stop) => return Err(ScriptError::of(&name, Fault::Stopped)),
+    };
     let made = pool.run({
         let name = name.clone();
         move || {
@@ -294,6 +321,7 @@ async fn run(
         }
     });
     let made = made.await;
+    drop(place);
     let (state, main) =
         made.map_err(|lost| ScriptError::of(&name, Fault::Host(lost.to_string())))??;
     let mut driver = Driver {
@@ -339,6 +367,11 @@ impl Run {
         self.stop.send_replace(true);
     }
 
+    /// What it and all that it runs take.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.shared.account
+    }
+
     /// Whether both are the same run.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -382,7 +415,7 @@ impl Run {
             samples: shared.tally.samples(),
             ran: Duration::from_nanos(count(&shared.ran)),
             in_turn: (turn != 0).then(|| shared.clock.now().since(Moment(turn))),
-            memory: shared.memory.load(Ordering::Relaxed),
+            memory: shared.account.sum(),
         }
     }
 }
@@ -394,13 +427,12 @@ impl Observer for Shared {
             .store(self.clock.now().0.max(1), Ordering::Relaxed);
     }
 
-    fn turn_ends(&self, memory: usize) {
+    fn turn_ends(&self) {
         let began = Moment(self.turn.swap(0, Ordering::Relaxed));
         self.ran.fetch_add(
             nanoseconds(self.clock.now().since(began)),
             Ordering::Relaxed,
         );
-        self.memory.store(memory, Ordering::Relaxed);
     }
 
     fn main_ended(&self) {

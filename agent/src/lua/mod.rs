@@ -10,6 +10,7 @@
 //! library. A script must never be able to end or corrupt the process it runs in, `os.exit` of a
 //! script run by hand aside.
 
+mod account;
 mod api;
 mod budget;
 mod children;

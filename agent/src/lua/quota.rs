@@ -1,11 +1,11 @@
-//! What the objects of one script may hold outside its memory: descriptors, and memory of Rust's.
+//! What scripts may hold outside their memory: descriptors, memory of Rust's, other scripts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::Lua;
 
-/// How much of something there is for a script.
+/// How much of something there is for those who share it.
 #[derive(Debug)]
 pub(crate) struct Quota {
     used: AtomicUsize,
@@ -42,7 +42,8 @@ impl Quota {
         Ok(self.try_take(amount))
     }
 
-    fn try_take(self: &Arc<Self>, amount: usize) -> Option<Held> {
+    /// Takes a part; none when not so much is left.
+    pub(super) fn try_take(self: &Arc<Self>, amount: usize) -> Option<Held> {
         let enough = |used: usize| used.checked_add(amount).filter(|sum| *sum <= self.most);
         let taken = self
             .used

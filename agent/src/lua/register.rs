@@ -10,12 +10,13 @@
 //! | `moonward.plugin.errors{plugin}` | `{error}` | counter |
 //! | `moonward.plugin.restarts{plugin}` | `{restart}` | counter |
 //! | `moonward.plugin.time{plugin}` | s | counter, time in which Lua ran |
-//! | `moonward.plugin.memory{plugin}` | By | of the Lua state, after its last turn |
+//! | `moonward.plugin.memory{plugin}` | By | of its Lua states, after their last turns, with those of what it runs |
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use super::account::Account;
 use super::host::{Ending, Run};
 use super::{Fault, ScriptError};
 use crate::model::{Batch, Series, Unit};
@@ -73,6 +74,8 @@ pub(super) struct Page {
 struct State {
     /// The latest run.
     run: Option<Run>,
+    /// Those that go on: a script may run a file more than once.
+    going: Vec<Run>,
     /// What all runs before that came to.
     before: Sums,
     starts: u64,
@@ -159,6 +162,7 @@ impl Page {
         let mut state = self.lock();
         let sums = state.sums();
         state.before = sums;
+        state.going.push(run.clone());
         state.run = Some(run);
         state.starts += 1;
         drop(state);
@@ -213,11 +217,9 @@ impl Page {
     }
 
     fn refresh(&self) {
-        let state = self.lock();
-        let memory = state.run.as_ref().map_or(0, |run| match run.ending() {
-            None => run.status().memory,
-            Some(_) => 0,
-        });
+        let mut state = self.lock();
+        state.going.retain(|run| run.ending().is_none());
+        let memory = Account::shown(state.going.iter().map(Run::account));
         let verdict = state.run.as_ref().and_then(|run| self.verdict(run));
         let (sums, restarts) = (state.sums(), state.starts.saturating_sub(1));
         drop(state);

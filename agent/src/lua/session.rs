@@ -7,6 +7,7 @@ use std::time::Duration;
 use mlua::MultiValue;
 use tokio::sync::{Notify, watch};
 
+use super::account::Account;
 use super::budget::Budget;
 use super::context::Context;
 use super::drive::{Driver, Observer};
@@ -61,7 +62,7 @@ struct Unobserved;
 
 impl Observer for Unobserved {
     fn turn_begins(&self) {}
-    fn turn_ends(&self, _: usize) {}
+    fn turn_ends(&self) {}
     fn main_ended(&self) {}
     fn ran(&self, _: Duration) {}
 }
@@ -82,7 +83,12 @@ impl Host {
             limits,
             deadline: Duration::MAX,
         };
-        let context = Context::new(services, &script, Arc::clone(&budget));
+        let context = Context::new(
+            services,
+            &script,
+            Arc::clone(&budget),
+            Account::new(limits.memory),
+        );
         let state = State::new(Arc::new(context), NAME)
             .map_err(|error| ScriptError::of(NAME, Fault::Host(error.to_string())))?;
         let state = Arc::new(state);

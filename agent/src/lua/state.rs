@@ -12,6 +12,7 @@ use mlua::chunk::ChunkMode;
 use mlua::thread::{Thread, ThreadStatus};
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib};
 
+use super::account::{Account, Charge};
 use super::api::{self, Wrappers};
 use super::context::Context;
 use super::files::{self, Access};
@@ -30,6 +31,7 @@ pub(crate) struct State {
     flush: Function,
     start: Function,
     is_pending: Function,
+    charge: Charge,
     context: Arc<Context>,
     /// What messages call the script, and the engine's form of that.
     name: String,
@@ -99,12 +101,13 @@ impl State {
         };
         api::open(&lua, &context, &wrappers)?;
         set_path(&lua, &context)?;
-        lua.set_memory_limit(context.budget.limits().memory)?;
+        let charge = Charge::new(&context.account, &lua)?;
         let mut state = Self {
             flush: shell.get("flush")?,
             start: shell.get("start")?,
             is_pending: shell.get("is_pending")?,
             lua,
+            charge,
             context,
             name: name.to_owned(),
             short: String::new(),
@@ -115,12 +118,26 @@ impl State {
 
     /// Compiles a script, which must be text.
     pub(super) fn compile(&self, source: &[u8]) -> Result<Function, ScriptError> {
+        self.pay()?;
         self.lua
             .load(source)
             .set_name(self.chunk_name())
             .set_mode(ChunkMode::Text)
             .into_function()
             .map_err(|error| self.failed(&error))
+    }
+
+    /// Lets the state take what is left for it.
+    fn pay(&self) -> Result<(), ScriptError> {
+        match self.charge.begin(&self.lua) {
+            Some(limit) => Err(self.fault(Fault::Memory(limit))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the script may take together with those that it runs.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.context.account
     }
 
     /// A thread to run turns on.
@@ -131,14 +148,19 @@ impl State {
 
     /// Runs one turn on this thread.
     pub(super) fn turn(&self, thread: &Thread, input: Input) -> Result<Turn, ScriptError> {
+        self.pay()?;
         let budget = &self.context.budget;
         budget
             .begin(&self.lua)
             .map_err(|error| self.failed(&error))?;
         let result = self.resume(thread, input);
         let verdict = budget.finish(&self.lua);
+        let passed = self.charge.settle(&self.lua);
         match (result, verdict) {
-            (Ok(turn), None) => Ok(turn),
+            (Ok(turn), None) => match passed {
+                None => Ok(turn),
+                Some(limit) => Err(self.fault(Fault::Memory(limit))),
+            },
             (_, Some(verdict)) => Err(ScriptError::ended(&self.name, &self.short, &verdict)),
             (Err(error), None) => Err(self.failed(&error)),
         }
@@ -196,11 +218,6 @@ impl State {
         names
     }
 
-    /// Memory of the state, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.lua.used_memory()
-    }
-
     /// Writes out what scripts printed so far. The engine buffers it apart from Rust's own output.
     ///
     /// # Errors
@@ -221,8 +238,7 @@ impl State {
     }
 
     fn failed(&self, error: &mlua::Error) -> ScriptError {
-        let memory = self.context.budget.limits().memory;
-        ScriptError::new(&self.name, &self.short, memory, error)
+        ScriptError::new(&self.name, &self.short, self.charge.nearest(), error)
     }
 
     fn chunk_name(&self) -> String {

@@ -15,4 +15,5 @@ mod place;
 mod plugins;
 mod reload;
 mod runner;
+mod shortage;
 mod start;

@@ -8,6 +8,7 @@ use mlua::{IntoLua, Lua, Table, Value};
 use super::{Arguments, Failure, Module, every, object};
 use crate::config::{OptionValue, Options, PluginSettings};
 use crate::lua::context::Context;
+use crate::lua::quota::Held;
 use crate::lua::register::Page;
 use crate::lua::{Ending, Fault, Host, Limits, Run, Script, script_name};
 
@@ -26,6 +27,7 @@ struct Handle {
     file: String,
     page: Arc<Page>,
     run: Mutex<Option<Run>>,
+    _held: Held,
 }
 
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
@@ -35,13 +37,25 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     every::add(module)?;
     module.function("new", |lua, context, arguments| {
         let file = arguments.text(1)?;
+        let plugins = context.account.plugins();
+        let Some(held) = plugins.take(lua, 1)? else {
+            return Err(Failure::raise(format!(
+                "new: this script and those that it runs have {} plugins; that is the most",
+                plugins.most()
+            )));
+        };
         tracing::info!(plugin = context.name, "Start plugin: `{file}`");
         let page = context.services.register.page(&file);
         if page.run().is_none_or(|run| run.ending().is_some()) {
             page.set(crate::telemetry::Verdict::Off);
         }
-        let run = Mutex::default();
-        Ok(object(lua, HANDLE, Handle { file, page, run })?)
+        let made = Handle {
+            file,
+            page,
+            run: Mutex::default(),
+            _held: held,
+        };
+        Ok(object(lua, HANDLE, made)?)
     })?;
     methods(module)
 }
@@ -87,22 +101,27 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
     {
         return Ok(());
     }
-    if !context.children.has_room() {
+    let descendants = &context.services.descendants;
+    let Some(place) = descendants.try_take(1) else {
         return Err(Failure::raise(format!(
-            "run: `{}` would be one plugin too many for this script",
-            handle.file
+            "run: `{}` would be one plugin too many: scripts run {} already, the most for all of \
+             them together",
+            handle.file,
+            descendants.most()
         )));
-    }
+    };
     // Also one that another object of the same file was told to stop: the two do not overlap.
     let before = handle.page.run().filter(Run::is_stopped);
     let services = &context.services;
-    let run = Host::of(Arc::clone(services)).start_after(script(context, &handle.file), before);
+    let script = script(context, &handle.file);
+    let run = Host::of(Arc::clone(services)).start_child(script, &context.account, before);
     handle.page.begins(run.clone());
     context.children.add(run.clone(), Arc::clone(&handle.page));
     let (ended, page) = (run.clone(), Arc::clone(&handle.page));
     services.runtime.spawn(async move {
         ended.ended().await;
         page.ended(&ended, None);
+        drop(place);
     });
     *current = Some(run);
     Ok(())

@@ -158,6 +158,11 @@ impl Keeper {
                 plan: Arc::clone(&self.plan),
                 library: self.host.services().library.clone(),
                 open: self.watch.as_mut().map(Watch::begin).unwrap_or_default(),
+                known: self
+                    .plugins
+                    .iter()
+                    .map(|(name, plugin)| (name.clone(), plugin.path.clone()))
+                    .collect(),
             };
             let Ok(mut found) = spawn_blocking(move || scan.look()).await else {
                 tracing::error!("looking for plugins failed");
@@ -221,7 +226,7 @@ impl Keeper {
                     {
                         continue;
                     }
-                    if plugin.content != Content::BeingWritten {
+                    if !matches!(plugin.content, Content::BeingWritten | Content::Closed(_)) {
                         tracing::info!(plugin = name, file = %seen.path.display(), "a plugin has changed");
                         plugin.backoff.reset();
                     }
@@ -265,7 +270,14 @@ impl Keeper {
             return;
         };
         plugin.missing = None;
-        tracing::info!(plugin = name, file = %plugin.path.display(), "a plugin is gone");
+        if let Content::Closed(_) = plugin.content {
+            tracing::info!(
+                directory = name,
+                "a directory of plugins can be looked into again, or is gone"
+            );
+        } else {
+            tracing::info!(plugin = name, file = %plugin.path.display(), "a plugin is gone");
+        }
         if !plugin.end(Then::Forget) {
             self.follow_up(name, Then::Forget);
         }
@@ -286,7 +298,7 @@ impl Keeper {
             Then::Forget => {
                 // Its page goes with it.
                 if let Some(plugin) = self.plugins.remove(name)
-                    && !matches!(plugin.content, Content::Refused(_))
+                    && !matches!(plugin.content, Content::Refused(_) | Content::Closed(_))
                 {
                     let store = &self.host.services().store;
                     store.remove_source(&format!("plugin:{name}"));
@@ -295,8 +307,25 @@ impl Keeper {
         }
     }
 
-    /// Starts a plugin whose time has come; a file that could not be read is read again.
+    /// Starts a plugin whose time has come; a file that could not be read is read again, and so is a
+    /// directory.
     async fn start(&mut self, name: &str) {
+        if let Some(plugin) = self.plugins.get_mut(name)
+            && matches!(plugin.content, Content::Closed(_))
+        {
+            plugin.stand = Stand::Still;
+            self.look().await;
+            // `meet` does nothing for what is as it was.
+            let as_it_was = self.plugins.get(name).is_some_and(|plugin| {
+                plugin.missing.is_none()
+                    && matches!(plugin.stand, Stand::Still)
+                    && matches!(plugin.content, Content::Closed(_))
+            });
+            if as_it_was {
+                self.begin(name);
+            }
+            return;
+        }
         if let Some(plugin) = self.plugins.get_mut(name)
             && matches!(plugin.content, Content::Unreadable(_))
         {
@@ -315,7 +344,8 @@ impl Keeper {
         };
         match plugin.content.clone() {
             Content::Code(code) => {
-                let run = plugin.start(&self.host, code);
+                let is_first = name == INIT && self.plan.init.is_some();
+                let run = plugin.start(&self.host, code, is_first);
                 tracing::debug!(plugin = name, file = %plugin.path.display(), "a plugin is started");
                 let name = name.to_owned();
                 self.ends.spawn(async move {
@@ -335,6 +365,20 @@ impl Keeper {
                     plugin.stand = Stand::Waiting(Instant::now() + pause);
                 }
                 self.told.failed(&error, self.is_quiet());
+            }
+            Content::Closed(reason) => {
+                let pause = self.pause(name, Duration::ZERO);
+                if let Some(plugin) = self.plugins.get_mut(name) {
+                    plugin.stand = Stand::Waiting(Instant::now() + pause);
+                    if plugin.page.set(Verdict::Failed(reason.clone())) {
+                        tracing::error!(
+                            directory = name,
+                            reason,
+                            "a directory of plugins cannot be looked into; its plugins stay as \
+                             they are until it can"
+                        );
+                    }
+                }
             }
             Content::Refused(reason) => {
                 plugin.stand = Stand::Still;

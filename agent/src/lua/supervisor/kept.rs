@@ -100,16 +100,21 @@ impl Kept {
         }
     }
 
-    /// Starts it.
-    pub(super) fn start(&mut self, host: &Host, code: Arc<[u8]>) -> Run {
-        let run = host.start(Script {
+    /// Starts it; `is_first` is true of ZaLua's first script.
+    pub(super) fn start(&mut self, host: &Host, code: Arc<[u8]>, is_first: bool) -> Run {
+        let script = Script {
             name: self.name.clone(),
             path: self.path.clone(),
             code: Some(code),
             options: self.settings.options.clone(),
             limits: Limits::from(&self.settings),
             deadline: self.settings.deadline,
-        });
+        };
+        let run = if is_first {
+            host.start_first(script)
+        } else {
+            host.start(script)
+        };
         self.page.begins(run.clone());
         self.stand = Stand::Running(Running {
             run: run.clone(),

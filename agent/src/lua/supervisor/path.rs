@@ -6,15 +6,21 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// How many symbolic links one path may have, as for the kernel.
 const LINKS_MAX: usize = 40;
 
 /// A name in a directory that is itself reached without links.
 pub(super) type Step = (PathBuf, OsString);
 
-/// Every step of an absolute path, up to the first that does not exist. Returns what it leads to,
-/// without links, when all of them do.
-pub(super) fn walk(path: &Path, steps: &mut Vec<Step>) -> Option<PathBuf> {
+/// Every step of an absolute path, up to the first that does not exist or may not be looked at.
+/// Returns what it leads to, without links.
+///
+/// # Errors
+/// When one of them is not there or may not be looked at, which is the last of the steps then, and
+/// when there are more than [`LINKS_MAX`] links.
+pub(super) fn walk(path: &Path, steps: &mut Vec<Step>) -> io::Result<PathBuf> {
     let mut here = PathBuf::from("/");
     let mut rest: VecDeque<OsString> = names(path);
     let mut links = 0;
@@ -29,7 +35,7 @@ pub(super) fn walk(path: &Path, steps: &mut Vec<Step>) -> Option<PathBuf> {
             Ok(target) => {
                 links += 1;
                 if links > LINKS_MAX {
-                    return None;
+                    return Err(Errno::LOOP.into());
                 }
                 if target.is_absolute() {
                     here = PathBuf::from("/");
@@ -40,10 +46,10 @@ pub(super) fn walk(path: &Path, steps: &mut Vec<Step>) -> Option<PathBuf> {
             }
             // It is there, and no link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => here = next,
-            Err(_) => return None,
+            Err(error) => return Err(error),
         }
     }
-    Some(here)
+    Ok(here)
 }
 
 fn names(path: &Path) -> VecDeque<OsString> {
@@ -71,8 +77,8 @@ mod tests {
         symlink("v1", root.join("..data")).unwrap();
         symlink("..data/a.lua", root.join("a.lua")).unwrap();
         let mut steps = Vec::new();
-        let end = walk(&root.join("a.lua"), &mut steps);
-        assert_eq!(end, Some(root.join("v1/a.lua")));
+        let end = walk(&root.join("a.lua"), &mut steps).unwrap();
+        assert_eq!(end, root.join("v1/a.lua"));
         let has = |directory: PathBuf, name: &str| steps.contains(&(directory, name.into()));
         assert!(has(
             PathBuf::from("/"),
@@ -89,12 +95,17 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         let mut steps = Vec::new();
-        assert_eq!(walk(&root.join("absent/x"), &mut steps), None);
+        let mut kind =
+            |path: &str| walk(&root.join(path), &mut steps).map_err(|error| error.kind());
+        assert_eq!(kind("absent/x"), Err(io::ErrorKind::NotFound));
         assert_eq!(steps.last(), Some(&(root.clone(), "absent".into())));
         symlink("ring", root.join("ring")).unwrap();
-        assert_eq!(walk(&root.join("ring"), &mut steps), None);
-        assert_eq!(walk(&root.join("x/.."), &mut steps), None);
+        let mut steps = Vec::new();
+        let ring = walk(&root.join("ring"), &mut steps).unwrap_err();
+        assert_eq!(ring.raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        assert!(walk(&root.join("x/.."), &mut steps).is_err());
         fs::create_dir(root.join("x")).unwrap();
-        assert_eq!(walk(&root.join("x/../x"), &mut steps), Some(root.join("x")));
+        let end = walk(&root.join("x/../x"), &mut steps).unwrap();
+        assert_eq!(end, root.join("x"));
     }
 }

@@ -29,12 +29,14 @@ pub(super) struct Scan {
     pub(super) library: Library,
     /// Files that somebody writes at this moment.
     pub(super) open: HashSet<Step>,
+    /// The plugins that were there before, and their files.
+    pub(super) known: BTreeMap<String, PathBuf>,
 }
 
 /// What there is.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// By the name of the page: the plugin's, or the path of what is refused.
+    /// By the name of the page: the plugin's, or the path of what is refused or closed.
     pub(super) plugins: BTreeMap<String, Sighting>,
     /// What the path of each plugin leads through.
     steps: BTreeMap<String, Vec<Step>>,
@@ -60,7 +62,9 @@ pub(super) enum Content {
     Unreadable(String),
     /// It is not run, and why.
     Refused(String),
-    /// Somebody is writing it.
+    /// It is a directory that cannot be looked into now, and why.
+    Closed(String),
+    /// Somebody is writing it, or its directory cannot be looked into: it stays what it was.
     BeingWritten,
 }
 
@@ -107,19 +111,42 @@ impl Scan {
 
     fn directory(&self, directory: &Path, is_stock: bool, found: &mut Found) {
         let mut steps = Vec::new();
-        let real = walk(directory, &mut steps);
+        let end = walk(directory, &mut steps);
         take(&mut found.interests, &steps);
-        let Some(real) = real else {
-            return;
+        // Where it is that one may not go on, when one may not.
+        let barred = match &end {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                steps.last().map(|(place, _)| place.as_path())
+            }
+            _ => None,
         };
-        found.interests.entry(real.clone()).or_default().scripts = true;
-        let names = match scripts(&real) {
+        let names = end.and_then(|real| {
+            let names = scripts(&real);
+            found.interests.entry(real).or_default().scripts = true;
+            names
+        });
+        let names = match names {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => {
-                let reason = format!("open {}: {error}", directory.display());
                 let name = directory.display().to_string();
-                refuse(found, name, directory, reason);
+                let reason = match barred {
+                    Some(place) => {
+                        format!(
+                            "open {name}: {} cannot be searched: {error}",
+                            place.display()
+                        )
+                    }
+                    None => format!("open {name}: {error}"),
+                };
+                if error.kind() == io::ErrorKind::NotADirectory {
+                    refuse(found, name, directory, reason);
+                } else {
+                    self.keep(directory, found);
+                    let path = directory.to_owned();
+                    let content = Content::Closed(reason);
+                    found.plugins.insert(name, Sighting { path, content });
+                }
                 return;
             }
         };
@@ -144,9 +171,22 @@ impl Scan {
         }
     }
 
+    /// Leaves the plugins of a directory as they are. They are among what was found, so that no other
+    /// takes the name of one.
+    fn keep(&self, directory: &Path, found: &mut Found) {
+        let known = self.known.iter();
+        for (name, path) in known.filter(|(_, path)| path.parent() == Some(directory)) {
+            let path = path.clone();
+            let content = Content::BeingWritten;
+            let plugin = found.plugins.entry(name.clone());
+            plugin.or_insert(Sighting { path, content });
+        }
+    }
+
     fn file(&self, path: &Path, name: &str, found: &mut Found) {
         let mut steps = Vec::new();
-        walk(path, &mut steps);
+        // Whether it can be reached is found out by reading it.
+        walk(path, &mut steps).ok();
         take(&mut found.interests, &steps);
         let content = if steps.iter().any(|step| self.open.contains(step)) {
             Content::BeingWritten

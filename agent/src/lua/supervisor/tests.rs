@@ -20,20 +20,20 @@ const PACE: Pace = Pace {
 };
 
 /// A supervisor over directories of its own.
-struct Scene {
+pub(super) struct Scene {
     supervisor: Option<Supervisor>,
-    stage: Stage,
+    pub(super) stage: Stage,
 }
 
 impl Scene {
     /// Over the directory `plugins`, which is there.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let stage = Stage::new();
         fs::create_dir(stage.directory.path().join("plugins")).unwrap();
         Self::over(stage, &["plugins"], None)
     }
 
-    fn over(stage: Stage, directories: &[&str], init: Option<Init>) -> Self {
+    pub(super) fn over(stage: Stage, directories: &[&str], init: Option<Init>) -> Self {
         let paths = directories.iter();
         let config = PluginConfig {
             directories: paths
@@ -52,11 +52,11 @@ impl Scene {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.stage.directory.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub(super) fn write(&self, name: &str, content: &str) {
         fs::write(self.path(name), content).unwrap();
     }
 
@@ -67,23 +67,23 @@ impl Scene {
         fs::rename(new, self.path(name)).unwrap();
     }
 
-    fn part(&self, name: &str) -> Option<PartStatus> {
+    pub(super) fn part(&self, name: &str) -> Option<PartStatus> {
         let parts = self.stage.board.statuses();
         let mut plugins = parts.into_iter().filter(|part| part.room == Room::Plugin);
         plugins.find(|part| part.name == name)
     }
 
-    fn verdict(&self, name: &str) -> Option<&'static str> {
+    pub(super) fn verdict(&self, name: &str) -> Option<&'static str> {
         self.part(name).map(|part| part.verdict)
     }
 
-    fn reason(&self, name: &str) -> String {
+    pub(super) fn reason(&self, name: &str) -> String {
         self.part(name)
             .and_then(|part| part.reason)
             .unwrap_or_default()
     }
 
-    fn value(&self, series: &str) -> Option<f64> {
+    pub(super) fn value(&self, series: &str) -> Option<f64> {
         self.stage.store.get(series)?.value.as_f64()
     }
 
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+    pub(super) fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         for _ in 0..20_000 {
             if holds(self) {
                 return;
@@ -124,7 +124,7 @@ impl Drop for Scene {
 }
 
 /// A plugin that goes on for ever, as ZaLua's do.
-fn endless(key: &str, value: u32) -> String {
+pub(super) fn endless(key: &str, value: u32) -> String {
     format!("metrics.set('{key}', {value}) while true do time.sleep(60) end")
 }
 

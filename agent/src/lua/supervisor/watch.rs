@@ -1,7 +1,8 @@
 //! Says when something changed that plugins are made of: inotify(7), no polling.
 //!
 //! Only directories are watched, and of their entries those names that matter. A file that is being
-//! written is left alone until it is closed.
+//! written is left alone until it is closed, or nobody has written to it for a while: truncate(2)
+//! changes a file without opening it, and a writer can be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -9,16 +10,22 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::net::unix::pipe::Receiver;
+use tokio::time::{Instant, sleep_until};
 
 use super::path::Step;
 use super::scan::is_script;
 
 /// Room for the events of one read: some thirty with long names.
 const BUFFER: usize = 16 * 1024;
+
+/// How long nobody has to have written to a file that was not closed, before it is looked at: more
+/// than whoever writes a file rests in the middle of it.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// What matters in a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +45,8 @@ pub(super) struct Watch {
     /// No pipe, but read like one: `AsyncFd` cannot be made without unsafe code.
     inotify: Receiver,
     watched: HashMap<i32, Watched>,
-    /// Files that somebody has changed and not yet closed.
-    open: HashSet<(i32, OsString)>,
+    /// Files that somebody has changed and not yet closed, and when that was.
+    open: HashMap<(i32, OsString), Instant>,
     /// Files that were changed since [`Watch::begin`].
     touched: HashSet<(i32, OsString)>,
 }
@@ -58,7 +65,7 @@ impl Watch {
         Ok(Self {
             inotify: Receiver::from_owned_fd_unchecked(inotify)?,
             watched: HashMap::new(),
-            open: HashSet::new(),
+            open: HashMap::new(),
             touched: HashSet::new(),
         })
     }
@@ -90,7 +97,7 @@ impl Watch {
         }
         self.watched = now;
         self.open
-            .retain(|(watch, _)| self.watched.contains_key(watch));
+            .retain(|(watch, _), _| self.watched.contains_key(watch));
         Ok(is_new)
     }
 
@@ -103,7 +110,7 @@ impl Watch {
     /// The files that are being written, or were since [`Watch::begin`].
     pub(super) fn changing(&self) -> HashSet<Step> {
         let mut open = HashSet::new();
-        for (watch, name) in self.open.iter().chain(&self.touched) {
+        for (watch, name) in self.open.keys().chain(&self.touched) {
             for directory in self
                 .watched
                 .get(watch)
@@ -119,7 +126,16 @@ impl Watch {
     /// Returns when something that matters has changed and is whole.
     pub(super) async fn changed(&mut self) -> io::Result<()> {
         loop {
-            self.inotify.readable().await?;
+            let quiet = self.open.values().min().map(|last| *last + QUIET);
+            tokio::select! {
+                biased;
+                ready = self.inotify.readable() => ready?,
+                () = until(quiet) => {
+                    let now = Instant::now();
+                    self.open.retain(|_, last| *last + QUIET > now);
+                    return Ok(());
+                }
+            }
             let changed = self.take()?;
             // All of it is read, so there is something to wait for again.
             self.inotify
@@ -155,7 +171,7 @@ impl Watch {
             return true;
         }
         if what.contains(ReadFlags::IGNORED) {
-            self.open.retain(|(of, _)| *of != watch);
+            self.open.retain(|(of, _), _| *of != watch);
             return self.watched.remove(&watch).is_some();
         }
         let Some(watched) = self.watched.get(&watch) else {
@@ -184,7 +200,7 @@ impl Watch {
                     .is_some_and(|directory| is_being_made(&directory.join(&key.1)));
             if is_written {
                 self.touched.insert(key.clone());
-                self.open.insert(key);
+                self.open.insert(key, Instant::now());
                 return false;
             }
             return true;
@@ -200,6 +216,13 @@ impl Watch {
 impl Interest {
     fn wants(&self, name: &OsStr) -> bool {
         self.names.contains(name) || (self.scripts && is_script(name))
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -247,5 +270,45 @@ fn read(inotify: &Receiver) -> io::Result<Vec<Event>> {
         if reader.is_buffer_empty() {
             return Ok(events);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_changed_and_never_closed_is_looked_at_when_it_is_quiet() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        let mut file = fs::File::create(root.join("a.lua")).unwrap();
+        let mut watch = Watch::new().unwrap();
+        let scripts = Interest {
+            scripts: true,
+            ..Interest::default()
+        };
+        let interests = Interests::from([(root.clone(), scripts)]);
+        assert!(watch.watch(&interests).unwrap());
+        let step = (root.clone(), OsString::from("a.lua"));
+        file.write_all(b"one").unwrap();
+        assert!(!watch.take().unwrap(), "it may be half a file");
+        assert!(watch.begin().contains(&step));
+        tokio::time::advance(QUIET / 2).await;
+        file.write_all(b"two").unwrap();
+        let since = Instant::now();
+        assert!(!watch.take().unwrap());
+        watch.changed().await.unwrap();
+        assert!(since.elapsed() >= QUIET, "{:?}", since.elapsed());
+        assert!(watch.begin().is_empty());
+        // Whoever writes after all is waited for.
+        file.write_all(b"three").unwrap();
+        assert!(!watch.take().unwrap());
+        assert!(watch.begin().contains(&step));
+        drop(file);
+        assert!(watch.take().unwrap());
+        assert!(watch.begin().is_empty());
     }
 }

@@ -10,6 +10,7 @@ use crate::lua::Fault;
 use crate::lua::testing::Stage;
 use crate::model::Clock;
 use crate::telemetry::Room;
+use crate::telemetry::status::MEMORY_BYTES;
 
 const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/zalua/init.lua");
 
@@ -142,6 +143,37 @@ fn zalua_65_the_first_script_runs_a_finished_plugin_again() {
     let count = "metrics.set('runs', (tonumber((metrics.get('runs'))) or 0) + 1)";
     fs::write(zalua.path("once_plugin.lua"), count).unwrap();
     zalua.until("it ran thrice", |zalua| zalua.value("runs") >= Some(3.0));
+}
+
+#[test]
+fn plugins_of_the_first_script_have_a_limit_of_memory_each() {
+    let zalua = Zalua::every(1);
+    // Either alone is within the 32 MiB of a plugin, and both together are not.
+    for name in ["one", "two"] {
+        let source = format!(
+            "local kept = {{}}
+             for number = 1, 18 do
+               kept[number] = ('x'):rep(1e6) .. number
+               collectgarbage()
+             end
+             metrics.set('{name}', #kept)
+             while true do time.sleep(60) end"
+        );
+        fs::write(zalua.path(&format!("{name}_plugin.lua")), source).unwrap();
+    }
+    zalua.until("both have what they want", |zalua| {
+        zalua.value("one") == Some(18.0) && zalua.value("two") == Some(18.0)
+    });
+    let shown = |zalua: &Zalua, name: &str| {
+        let file = zalua.path(name).display().to_string();
+        let parts = zalua.stage.board.statuses();
+        let part = parts.iter().find(|part| part.name == file);
+        part.map_or(0, |part| part.details[MEMORY_BYTES])
+    };
+    zalua.until("their pages say so", |zalua| {
+        shown(zalua, "one_plugin.lua") > 18_000_000 && shown(zalua, "two_plugin.lua") > 18_000_000
+    });
+    assert_eq!(zalua.value("zalua.error.count"), Some(0.0));
 }
 
 #[test]
