@@ -94,7 +94,7 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
         )));
     }
     // Also one that another object of the same file was told to stop: the two do not overlap.
-    let before = handle.page.run().filter(Run::is_stopped);
+    let before = handle.page.predecessor();
     let services = &context.services;
     let run = Host::of(Arc::clone(services)).start_after(script(context, &handle.file), before);
     handle.page.begins(run.clone());
@@ -103,6 +103,9 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
     services.runtime.spawn(async move {
         ended.ended().await;
         page.ended(&ended, None);
+        // The page stays while a turn that was left behind has its thread: it knows of it.
+        ended.released().await;
+        page.rests(&ended, false);
     });
     *current = Some(run);
     Ok(())

@@ -129,6 +129,8 @@ impl Supervisor {
 }
 
 #[cfg(test)]
+mod hang_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod zalua_tests;
