@@ -90,10 +90,10 @@ impl Driver {
         });
         let mut begin = Begin::Call(Box::new(find));
         loop {
-            let (budget, stopped) = (Arc::clone(&self.budget), self.fault(Fault::Stopped));
+            let budget = Arc::clone(&self.budget);
             let turn = move |engine: &mut Engine| {
                 if budget.is_stopped() {
-                    return Err(stopped);
+                    return Err(engine.fault(Fault::Stopped));
                 }
                 engine.turn(begin, results)
             };

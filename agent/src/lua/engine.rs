@@ -16,8 +16,7 @@ use super::state::{Input, State, Turn};
 use super::wait::{Reply, Wait};
 use super::{Fault, ScriptError};
 
-/// A state and its thread; at first there is neither.
-#[derive(Debug)]
+/// A state and its thread; at first there is neither. It has no `Debug`, which would take the lock.
 pub(super) struct Engine {
     pool: Pool,
     /// What messages call the script.
@@ -25,17 +24,19 @@ pub(super) struct Engine {
     inner: Option<Box<Inner>>,
 }
 
-#[derive(Debug)]
 struct Inner {
     /// The thread of the function that runs.
     thread: Option<Thread>,
     state: State,
 }
 
+/// Finds a function to call.
+type Find = dyn FnOnce(&mut Engine) -> Result<Function, ScriptError> + Send;
+
 /// What a turn begins with.
 pub(super) enum Begin {
     /// The function that this finds; it makes the state where there is none.
-    Call(Box<dyn FnOnce(&mut Engine) -> Result<Function, ScriptError> + Send>),
+    Call(Box<Find>),
     /// The end of what the script waited for.
     Answer(Reply),
 }
@@ -130,8 +131,13 @@ impl Engine {
         flushed
     }
 
+    /// A fault that has no place in the script.
+    pub(super) fn fault(&self, fault: Fault) -> ScriptError {
+        ScriptError::of(&self.name, fault)
+    }
+
     fn lost(&self) -> ScriptError {
-        ScriptError::of(&self.name, Fault::Host("it has no state".to_owned()))
+        self.fault(Fault::Host("it has no state".to_owned()))
     }
 }
 

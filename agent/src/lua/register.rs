@@ -182,7 +182,8 @@ impl Page {
         if let Some(Ending::Failed(error)) = run.ending()
             && error.fault != Fault::Stopped
         {
-            self.fails(&error, again);
+            // When the thread comes back nobody can say.
+            self.fails(&error, again.filter(|_| !run.is_left_behind()));
         }
         self.rests(run, again.is_some());
     }
