@@ -5,6 +5,7 @@
 //! before every instruction and raises each time, because a script may catch the first error and go
 //! on. It cannot interrupt a blocking call of the operating system.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use mlua::debug::Debug;
 use mlua::{HookTriggers, Lua, VmState};
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
 
 use super::Fault;
 use crate::model::{Clock, Moment};
@@ -54,6 +56,8 @@ pub(crate) struct Budget {
     computed: AtomicU64,
     /// Somebody wants the script to end.
     ending: AtomicBool,
+    /// Is notified of that.
+    told: Notify,
     /// The turn is over, one way or another.
     over: AtomicBool,
     verdict: Mutex<Option<Verdict>>,
@@ -75,6 +79,7 @@ impl Budget {
             began: AtomicU64::default(),
             computed: AtomicU64::default(),
             ending: AtomicBool::new(false),
+            told: Notify::new(),
             over: AtomicBool::new(false),
             verdict: Mutex::default(),
         }
@@ -115,6 +120,25 @@ impl Budget {
     /// Has the script end: the turn that runs, or the next one at its beginning.
     pub(crate) fn stop(&self) {
         self.ending.store(true, Ordering::Relaxed);
+        self.told.notify_waiters();
+    }
+
+    /// Returns when somebody wants the script to end.
+    pub(super) async fn stopped(&self) {
+        loop {
+            let mut told = pin!(self.told.notified());
+            // From here on no call of `stop` goes unheard.
+            told.as_mut().enable();
+            if self.is_stopped() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Ends the turn as one that was to end, outside any instruction of the script.
+    pub(super) fn give_up(&self) {
+        self.end(Fault::Stopped, String::new);
     }
 
     /// Takes a stop back: the next turn may run.

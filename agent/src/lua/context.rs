@@ -195,14 +195,25 @@ impl Context {
             .take()
     }
 
-    /// Waits on this thread, where the script cannot yield: in a comparison of `table.sort`.
+    /// Waits on this thread, where the script cannot yield: in a comparison of `table.sort`. A
+    /// script that is to end waits no longer.
     pub(super) fn block(&self, lua: &Lua) -> mlua::Result<MultiValue> {
-        match self.take() {
-            Some(wait) => self.services.runtime.block_on(wait)(lua),
-            None => answer(
-                lua,
-                Err::<(), _>(Failure::raise("there is nothing to wait for")),
-            ),
+        let Some(wait) = self.take() else {
+            let failure = Failure::raise("there is nothing to wait for");
+            return answer(lua, Err::<(), _>(failure));
+        };
+        let reply = self.services.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.budget.stopped() => None,
+                reply = wait => Some(reply),
+            }
+        });
+        if let Some(reply) = reply {
+            return reply(lua);
         }
+        self.budget.give_up();
+        let failure = Failure::raise(super::Fault::Stopped.to_string());
+        answer(lua, Err::<(), _>(failure))
     }
 }

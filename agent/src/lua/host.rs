@@ -15,7 +15,8 @@ use super::budget::Budget;
 use super::children::DESCENDANTS_MAX;
 use super::collectors::{RENEWAL, Registry};
 use super::context::{Context, Publish, Services};
-use super::drive::{Driver, Observer};
+use super::drive::{Driver, Left, Observer};
+use super::engine::Engine;
 use super::listen::Listen;
 use super::log_file::LogFile;
 use super::pool::Pool;
@@ -121,6 +122,8 @@ pub struct Run {
     stop: Arc<watch::Sender<bool>>,
     hurry: Arc<Notify>,
     ending: watch::Receiver<Option<Ending>>,
+    /// True when no thread has a turn of it any more.
+    released: watch::Receiver<bool>,
 }
 
 /// How a script fares.
@@ -129,7 +132,7 @@ pub struct RunStatus {
     /// How many runs ended well: each run of a function of `plugin.every`, the script itself, and
     /// what a script that goes on for ever does between two pauses.
     pub runs: u64,
-    /// How many turns there were.
+    /// How many turns there were, with the one that closes the state.
     pub turns: u64,
     /// How long the last run took, waiting included.
     pub last_run: Duration,
@@ -139,6 +142,8 @@ pub struct RunStatus {
     pub ran: Duration,
     /// For how long the turn that runs now has run.
     pub in_turn: Option<Duration>,
+    /// For how long its next turn has waited for a thread.
+    pub awaits_thread: Option<Duration>,
     /// Memory of its state and of those of all that it runs, each after its last turn, in bytes.
     pub memory: usize,
 }
@@ -153,6 +158,8 @@ struct Shared {
     ran: AtomicU64,
     /// When the turn that runs now began, or zero.
     turn: AtomicU64,
+    /// When the turn that waits for a thread asked for it, or zero.
+    asked: AtomicU64,
     account: Arc<Account>,
 }
 
@@ -163,7 +170,7 @@ impl Host {
         options.runtime.spawn(renew(Arc::downgrade(&collectors)));
         let services = Services {
             register: Register::new(options.board.clone(), options.store.clone()),
-            pool: Pool::new(),
+            pool: Pool::new(options.store.clock().clone()),
             descendants: Quota::new(DESCENDANTS_MAX),
             plugins: RwLock::default(),
             library: options.library,
@@ -213,7 +220,7 @@ impl Host {
         self.begin(script, account, None)
     }
 
-    /// Starts a script that another one runs, when an earlier run has ended.
+    /// Starts a script that another one runs, when no thread has a turn of an earlier run any more.
     pub(super) fn start_child(
         &self,
         script: Script,
@@ -225,8 +232,9 @@ impl Host {
     }
 
     fn begin(&self, script: Script, account: Arc<Account>, before: Option<Run>) -> Run {
-        let (stop, stopped) = watch::channel(false);
+        let (stop, mut stopped) = watch::channel(false);
         let (end, ending) = watch::channel(None);
+        let (release, released) = watch::channel(false);
         let clock = self.services.store.clock().clone();
         let budget = Arc::new(Budget::new(clock.clone(), script.limits));
         let context = Context::new(Arc::clone(&self.services), &script, budget, account);
@@ -238,6 +246,7 @@ impl Host {
             turns: AtomicU64::default(),
             ran: AtomicU64::default(),
             turn: AtomicU64::default(),
+            asked: AtomicU64::default(),
             account: Arc::clone(&context.account),
         });
         let (collectors, own) = (Arc::clone(&self.services.collectors), context.run);
@@ -248,24 +257,39 @@ impl Host {
         let wake = Arc::clone(&hurry);
         self.services.runtime.spawn(async move {
             if let Some(before) = before {
-                before.ended().await;
+                tokio::select! {
+                    biased;
+                    () = before.released() => {}
+                    // It begins no more; whoever could stop it may also be gone.
+                    _ = stopped.wait_for(|stop| *stop) => context.budget.stop(),
+                }
             }
             let children = Arc::clone(&context);
-            let ending = match run(pool, context, observer, stopped, wake).await {
+            let (result, left) = run(pool, context, observer, stopped, wake).await;
+            let ending = match result {
                 Ok(()) => Ending::Returned,
                 Err(error) => Ending::Failed(error),
             };
             children.children.end().await;
+            drop(children);
             // A state that was left behind in the middle of a turn has its context for longer.
             collectors.end(own);
-            // Nobody may want to know.
+            // Nobody may want to know either. Who sees the end can see whether a thread is held.
+            if left.is_none() {
+                release.send_replace(true);
+            }
             end.send_replace(Some(ending));
+            if let Some(left) = left {
+                drop(left.await);
+                release.send_replace(true);
+            }
         });
         Run {
             shared,
             stop: Arc::new(stop),
             hurry,
             ending,
+            released,
         }
     }
 }
@@ -281,74 +305,58 @@ async fn renew(collectors: Weak<Registry>) {
     }
 }
 
+/// Runs a script; gives how it ended, and its last turn when that was left behind.
 async fn run(
     pool: Pool,
     context: Arc<Context>,
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
     hurry: Arc<Notify>,
-) -> Result<(), ScriptError> {
+) -> (Result<(), ScriptError>, Option<Left>) {
     let (path, name) = (
         shared.script.path.clone(),
         shared.script.path.display().to_string(),
     );
     let code = shared.script.code.clone();
     if shared.budget.is_stopped() {
-        return Err(ScriptError::of(&name, Fault::Stopped));
+        return (Err(ScriptError::of(&name, Fault::Stopped)), None);
     }
     shared.tally.begins();
-    let mut told = stop.clone();
-    let place = tokio::select! {
-        biased;
-        place = shared.account.place() => place,
-        _ = told.wait_for(|stop| *stop) => return Err(ScriptError::of(&name, Fault::Stopped)),
+    let called = name.clone();
+    let make = move |engine: &mut Engine| {
+        let fails = |text| ScriptError::of(&called, text);
+        let source = match code {
+            Some(code) => code,
+            None => read(&path)
+                .map_err(|error| fails(Fault::Unreadable(with_causes(&error))))?
+                .into(),
+        };
+        let state = State::new(context, &called)
+            .map_err(|error| fails(Fault::Host(with_causes(&error))))?;
+        engine.hold(state).compile(&source)
     };
-    let made = pool.run({
-        let name = name.clone();
-        move || {
-            let source = match code {
-                Some(code) => code,
-                None => read(&path)
-                    .map_err(|error| {
-                        ScriptError::of(&name, Fault::Unreadable(with_causes(&error)))
-                    })?
-                    .into(),
-            };
-            let state = State::new(context, &name)
-                .map_err(|error| ScriptError::of(&name, Fault::Host(with_causes(&error))))?;
-            let main = state.compile(&source)?;
-            Ok((Arc::new(state), main))
-        }
-    });
-    let made = made.await;
-    drop(place);
-    let (state, main) =
-        made.map_err(|lost| ScriptError::of(&name, Fault::Host(lost.to_string())))??;
     let mut driver = Driver {
-        pool: pool.clone(),
-        state: Arc::clone(&state),
+        engine: Some(Engine::new(pool.clone(), name.clone())),
+        pool,
+        name: name.clone(),
+        budget: Arc::clone(&shared.budget),
+        account: Arc::clone(&shared.account),
+        left: None,
         stop,
         hurry,
         deadline: shared.script.deadline,
         observer: Arc::clone(&shared) as Arc<dyn Observer>,
     };
-    let result = driver.run(main).await;
-    drop(driver);
-    if Arc::strong_count(&state) > 1 {
-        // A turn that hangs was left behind with it: nobody can touch it before that ends.
-        return result;
-    }
-    // A state of many megabytes takes its time to close, and a printing script wants its output
-    // out before anybody hears that it ended.
-    let closed = pool.run(move || state.flush());
-    match (result, closed.await) {
+    let result = driver.run(make).await;
+    let result = match (result, driver.close().await) {
         // Whoever has read enough and closes the pipe is no error.
         (Ok(()), Ok(Err(error))) if error.kind() != io::ErrorKind::BrokenPipe => {
             let text = format!("cannot write to the standard output: {error}");
             Err(ScriptError::of(&name, Fault::Host(text)))
         }
         (result, _) => result,
-    }
+    };
+    (result, driver.left)
 }
 
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
@@ -361,7 +369,8 @@ impl Run {
         &self.shared.script
     }
 
-    /// Has the script end. It does so at its next instruction or in the middle of what it waits for.
+    /// Has the script end. It does so at its next instruction or in the middle of what it waits for;
+    /// a turn that hangs in a call of the library or the system is left behind after a second.
     pub fn stop(&self) {
         self.shared.budget.stop();
         self.stop.send_replace(true);
@@ -403,25 +412,52 @@ impl Run {
         }
     }
 
+    /// Waits until no thread has a turn of it. That is when it has ended, but for a turn that hangs in
+    /// a call of the library or the system and was left behind.
+    pub async fn released(&self) {
+        // An error means that the runtime went away with it.
+        if self.released.clone().wait_for(|is| *is).await.is_err() {}
+    }
+
+    /// Whether no thread has a turn of it any more.
+    pub(super) fn is_released(&self) -> bool {
+        *self.released.borrow()
+    }
+
+    /// Whether it has ended and its last turn still has a thread.
+    pub fn is_left_behind(&self) -> bool {
+        self.ending.borrow().is_some() && !self.is_released()
+    }
+
     /// How it fares.
     pub fn status(&self) -> RunStatus {
         let shared = &self.shared;
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let turn = count(&shared.turn);
+        let since = |moment: &AtomicU64| {
+            let moment = count(moment);
+            (moment != 0).then(|| shared.clock.now().since(Moment(moment)))
+        };
         RunStatus {
             runs: shared.tally.runs(),
             turns: count(&shared.turns),
             last_run: shared.tally.last_run(),
             samples: shared.tally.samples(),
             ran: Duration::from_nanos(count(&shared.ran)),
-            in_turn: (turn != 0).then(|| shared.clock.now().since(Moment(turn))),
+            in_turn: since(&shared.turn),
+            awaits_thread: since(&shared.asked),
             memory: shared.account.sum(),
         }
     }
 }
 
 impl Observer for Shared {
+    fn turn_asks(&self) {
+        self.asked
+            .store(self.clock.now().0.max(1), Ordering::Relaxed);
+    }
+
     fn turn_begins(&self) {
+        self.asked.store(0, Ordering::Relaxed);
         self.turns.fetch_add(1, Ordering::Relaxed);
         self.turn
             .store(self.clock.now().0.max(1), Ordering::Relaxed);

@@ -6,9 +6,9 @@
 //!
 //! A script runs in *turns*: a turn is the running of Lua between two pauses. [`pool`] has the
 //! threads that turns run on; what a script waits for is a future on the runtime ([`wait`]), and
-//! [`drive`] leads it from turn to turn. [`budget`] ends a turn that uses too much. [`api`] is the
-//! library. A script must never be able to end or corrupt the process it runs in, `os.exit` of a
-//! script run by hand aside.
+//! [`drive`] leads it from turn to turn, and its [`engine`] with it. [`budget`] ends a turn that
+//! uses too much. [`api`] is the library. A script must never be able to end or corrupt the process
+//! it runs in, `os.exit` of a script run by hand aside.
 
 mod account;
 mod api;
@@ -20,6 +20,7 @@ mod debug;
 #[cfg(test)]
 mod documentation;
 mod drive;
+mod engine;
 mod fault;
 mod files;
 pub mod go;

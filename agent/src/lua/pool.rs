@@ -1,15 +1,20 @@
 //! The threads that turns run on: usually one.
 //!
-//! A turn that takes long, because the script computes or a call of the operating system hangs,
+//! A turn that takes long, because the script computes or a call of the library or the system hangs,
 //! keeps its thread; whoever waits for one gets another after [`RELIEF`]. So plugins share the
 //! processors as threads do, and those that sleep have none.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use crate::model::Clock;
+use crate::telemetry::events::Events;
+use crate::telemetry::log::chain;
 
 /// How long a turn waits for a thread before another one is started.
 const RELIEF: Duration = Duration::from_millis(10);
@@ -17,8 +22,11 @@ const RELIEF: Duration = Duration::from_millis(10);
 /// When no thread can be had for a turn, it asks less and less often, at last once in that time.
 const RELIEF_MAX: Duration = Duration::from_millis(640);
 
-/// The most threads: so many scripts can hang in the operating system at once.
-const THREADS_MAX: usize = 32;
+/// The most threads: so many turns can hang at once.
+pub(super) const THREADS_MAX: usize = 32;
+
+/// The name of the event that no thread can be had.
+const NO_THREAD: &str = "plugin.thread";
 
 /// How long a thread beyond the first stays without work.
 const IDLE: Duration = Duration::from_secs(5);
@@ -37,10 +45,21 @@ pub(super) struct Pool {
     _alive: Arc<Alive>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
+    events: Events,
+}
+
+/// What came of a wish for another thread.
+enum Relief {
+    /// There is one, or one is free.
+    Given,
+    /// There are as many as there may be.
+    Full,
+    /// The system gives none; how many there are.
+    Refused(io::Error, usize),
 }
 
 #[derive(Default)]
@@ -75,8 +94,12 @@ impl Drop for Alive {
 }
 
 impl Pool {
-    pub(super) fn new() -> Self {
-        let shared = Arc::new(Shared::default());
+    pub(super) fn new(clock: Clock) -> Self {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+            events: Events::new(clock),
+        });
         let alive = Alive {
             shared: Arc::clone(&shared),
         };
@@ -115,8 +138,9 @@ impl Pool {
                 biased;
                 result = &mut answer => return result.map_err(|_| Lost("it panicked")),
                 () = relief => {
+                    let is_long = patience == RELIEF_MAX;
                     patience = (patience * 2).min(RELIEF_MAX);
-                    if !begun.load(Ordering::Relaxed) && !self.shared.relieve() {
+                    if !begun.load(Ordering::Relaxed) && !self.shared.relieve(is_long) {
                         return Err(Lost("no thread could be started for it"));
                     }
                 }
@@ -124,17 +148,27 @@ impl Pool {
         }
     }
 
-    fn submit(&self, job: Job) {
+    /// Has a thread of the pool drop this.
+    pub(super) fn discard(&self, thing: impl Send + 'static) {
+        if !self.submit(Box::new(move || drop(thing))) {
+            // Nobody waits for it who would see to another thread.
+            self.shared.relieve(false);
+        }
+    }
+
+    /// Puts a job where threads take it; whether it was the first and had one started.
+    fn submit(&self, job: Job) -> bool {
         let mut queue = self.shared.lock();
         queue.jobs.push_back(job);
         let first = queue.threads == 0;
         drop(queue);
         if first {
             // If that fails, the relief tries again and reports it.
-            self.shared.relieve();
+            self.shared.relieve(false);
         } else {
             self.shared.ready.notify_one();
         }
+        first
     }
 }
 
@@ -144,21 +178,54 @@ impl Shared {
     }
 
     /// Starts another thread when there is work that no thread is free for. False when there is no
-    /// thread at all.
-    fn relieve(self: &Arc<Self>) -> bool {
+    /// thread at all. That there are as many as there may be is told when a turn has waited long.
+    fn relieve(self: &Arc<Self>, is_long: bool) -> bool {
+        match self.start() {
+            Relief::Given => true,
+            Relief::Full => {
+                if is_long && let Some(suppressed) = self.events.admit(NO_THREAD, "") {
+                    tracing::warn!(
+                        threads = THREADS_MAX,
+                        suppressed,
+                        "plugins wait for a thread: every one has a turn that computes or hangs"
+                    );
+                }
+                true
+            }
+            Relief::Refused(error, threads) => {
+                if let Some(suppressed) = self.events.admit(NO_THREAD, "") {
+                    tracing::error!(
+                        error = %chain(&error),
+                        threads,
+                        suppressed,
+                        "plugins wait for a thread: the system gives no more"
+                    );
+                }
+                threads > 0
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>) -> Relief {
         let mut queue = self.lock();
-        if queue.idle >= queue.jobs.len() || queue.threads >= THREADS_MAX {
-            return true;
+        if queue.idle >= queue.jobs.len() {
+            return Relief::Given;
+        }
+        if queue.threads >= THREADS_MAX {
+            return Relief::Full;
         }
         queue.threads += 1;
         let shared = Arc::clone(self);
         let started = std::thread::Builder::new()
             .name("lua-turn".to_owned())
             .spawn(move || shared.work());
-        if started.is_err() {
-            queue.threads -= 1;
+        match started {
+            Ok(_) => Relief::Given,
+            Err(error) => {
+                queue.threads -= 1;
+                Relief::Refused(error, queue.threads)
+            }
         }
-        queue.threads > 0
     }
 
     fn work(&self) {
@@ -199,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_run_one_after_the_other_on_one_thread() {
-        let pool = Pool::new();
+        let pool = Pool::new(Clock::System);
         let first = pool.run(|| std::thread::current().id()).await.unwrap();
         for _ in 0..10 {
             assert_eq!(
@@ -212,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_hangs_delays_nobody_for_long() {
-        let pool = Pool::new();
+        let pool = Pool::new(Clock::System);
         let (release, hung) = mpsc::channel::<()>();
         let hanging = pool.clone();
         let hanging = tokio::spawn(async move { hanging.run(move || hung.recv().is_ok()).await });
@@ -226,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_its_own_turn_alone() {
-        let pool = Pool::new();
+        let pool = Pool::new(Clock::System);
         assert!(pool.run(|| panic!("no luck")).await.is_err());
         assert_eq!(pool.run(|| 7).await.unwrap(), 7);
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::host::{Ending, Run};
+use super::pool::THREADS_MAX;
 use super::{Fault, ScriptError};
 use crate::model::{Batch, Series, Unit};
 use crate::store::Store;
@@ -31,7 +32,8 @@ const SOURCE: &str = "plugins";
 /// How long the values of a page hold: three rounds of [`Register::publish`].
 const TTL: Duration = Duration::from_secs(30);
 
-/// A turn that lasts longer hangs in a call of the operating system: Lua itself is ended sooner.
+/// A turn that lasts longer hangs in a call of the library or the system: Lua itself is ended
+/// sooner. So long a turn may also wait for a thread before that is told.
 const HANGING: Duration = Duration::from_secs(5);
 
 /// The name of the event that a plugin failed.
@@ -74,10 +76,12 @@ pub(super) struct Page {
 struct State {
     /// The latest run.
     run: Option<Run>,
-    /// Those that go on: a script may run a file more than once.
+    /// Those that have a state: a script may run a file more than once.
     going: Vec<Run>,
-    /// What all runs before that came to.
-    before: Sums,
+    /// One before that which was told to end, and whose last turn has its thread still.
+    before: Option<Run>,
+    /// What all runs before the latest came to.
+    past: Sums,
     starts: u64,
     errors: u64,
 }
@@ -157,11 +161,17 @@ impl Page {
         self.lock().run.clone()
     }
 
+    /// The run that a new one must not overlap with: one that was told to end and has not let go of
+    /// its thread.
+    pub(super) fn predecessor(&self) -> Option<Run> {
+        self.lock().predecessor()
+    }
+
     /// A run begins.
     pub(super) fn begins(&self, run: Run) {
         let mut state = self.lock();
-        let sums = state.sums();
-        state.before = sums;
+        state.past = state.sums();
+        state.before = state.predecessor();
         state.going.push(run.clone());
         state.run = Some(run);
         state.starts += 1;
@@ -173,21 +183,27 @@ impl Page {
     /// A run has ended: the page says how, and the journal too when it failed. `again` is when the
     /// next run begins, if anybody sees to that.
     pub(super) fn ended(&self, run: &Run, again: Option<Duration>) {
-        let Some(ending) = run.ending() else {
-            return;
-        };
-        let is_latest = self.run().is_some_and(|latest| latest.is(run));
-        let verdict = match &ending {
+        if let Some(Ending::Failed(error)) = run.ending()
+            && error.fault != Fault::Stopped
+        {
+            // When the thread comes back nobody can say.
+            self.fails(&error, again.filter(|_| !run.is_left_behind()));
+        }
+        self.rests(run, again.is_some());
+    }
+
+    /// Says how the plugin is after a run; `again` is whether there will be another. While a turn of
+    /// it still has its thread, the page says that instead, and this is for when it comes back.
+    pub(super) fn rests(&self, run: &Run, again: bool) {
+        let verdict = match run.ending() {
+            None => return,
             // It has done what it does, and does it again.
-            Ending::Returned if again.is_some() => Verdict::Active,
-            Ending::Returned => Verdict::Off,
-            Ending::Failed(error) if error.fault == Fault::Stopped => Verdict::Off,
-            Ending::Failed(error) => {
-                self.fails(error, again);
-                Verdict::Failed(error.to_string())
-            }
+            Some(Ending::Returned) if again => Verdict::Active,
+            Some(Ending::Returned) => Verdict::Off,
+            Some(Ending::Failed(error)) if error.fault == Fault::Stopped => Verdict::Off,
+            Some(Ending::Failed(error)) => Verdict::Failed(error.to_string()),
         };
-        if is_latest {
+        if !run.is_left_behind() && self.run().is_some_and(|latest| latest.is(run)) {
             self.part.set(verdict);
         }
         self.refresh();
@@ -218,9 +234,9 @@ impl Page {
 
     fn refresh(&self) {
         let mut state = self.lock();
-        state.going.retain(|run| run.ending().is_none());
+        state.going.retain(|run| !run.is_released());
         let memory = Account::shown(state.going.iter().map(Run::account));
-        let verdict = state.run.as_ref().and_then(|run| self.verdict(run));
+        let verdict = self.verdict(&state);
         let (sums, restarts) = (state.sums(), state.starts.saturating_sub(1));
         drop(state);
         self.part.is_at(sums);
@@ -229,34 +245,52 @@ impl Page {
         let Some(verdict) = verdict else {
             return;
         };
-        let hangs = matches!(verdict, Verdict::Degraded(_));
-        if self.part.set(verdict) && hangs {
-            tracing::warn!(
-                plugin = self.name,
-                "a plugin hangs in a call of the operating system"
-            );
+        let reason = match &verdict {
+            Verdict::Degraded(reason) => Some(reason.clone()),
+            _ => None,
+        };
+        if self.part.set(verdict)
+            && let Some(reason) = reason
+        {
+            tracing::warn!(plugin = self.name, reason, "a plugin does not go on");
         }
     }
 
-    /// What is to be said of a run; nothing when it has ended or is about to.
-    fn verdict(&self, run: &Run) -> Option<Verdict> {
+    /// What is to be said of a plugin; nothing when it has ended or is about to.
+    fn verdict(&self, state: &State) -> Option<Verdict> {
+        let run = state.run.as_ref()?;
+        let mut runs = [Some(run), state.before.as_ref()].into_iter().flatten();
+        if let Some(left) = runs.find(|run| run.is_left_behind()) {
+            let since = self.utc(left.status().in_turn.unwrap_or_default());
+            return Some(Verdict::Degraded(format!(
+                "hangs in a call of the library or the system since {since} although it was told \
+                 to end; it is not run again before that call ends"
+            )));
+        }
         if run.ending().is_some() || run.is_stopped() {
             return None;
         }
         let status = run.status();
-        let clock = self.inner.store.clock();
-        Some(match status.in_turn {
-            Some(since) if since >= HANGING => {
-                let [year, month, day, hour, minute, second] =
-                    clock.wall_at(clock.now() - since).utc();
-                Verdict::Degraded(format!(
-                    "hangs in a call of the operating system since \
-                     {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"
-                ))
-            }
+        Some(match (status.in_turn, status.awaits_thread) {
+            (Some(for_long), _) if for_long >= HANGING => Verdict::Degraded(format!(
+                "hangs in a call of the library or the system since {}",
+                self.utc(for_long)
+            )),
+            (_, Some(for_long)) if for_long >= HANGING => Verdict::Degraded(format!(
+                "waits for a thread since {}: all {THREADS_MAX} have turns of plugins that \
+                 compute or hang",
+                self.utc(for_long)
+            )),
             _ if status.turns == 0 => Verdict::Starting,
             _ => Verdict::Active,
         })
+    }
+
+    /// What the clock showed some time ago.
+    fn utc(&self, ago: Duration) -> String {
+        let clock = self.inner.store.clock();
+        let [year, month, day, hour, minute, second] = clock.wall_at(clock.now() - ago).utc();
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
     }
 
     fn observe(&self, batch: &mut Batch) {
@@ -287,19 +321,26 @@ impl Page {
 }
 
 impl State {
+    fn predecessor(&self) -> Option<Run> {
+        let runs = [&self.before, &self.run];
+        let mut runs = runs.into_iter().flatten();
+        runs.find(|run| run.is_stopped() && !run.is_released())
+            .cloned()
+    }
+
     /// What all runs came to.
     fn sums(&self) -> Sums {
         let now = self.run.as_ref().map(Run::status).unwrap_or_default();
         Sums {
-            runs: self.before.runs + now.runs,
+            runs: self.past.runs + now.runs,
             errors: self.errors,
-            samples: self.before.samples + now.samples,
+            samples: self.past.samples + now.samples,
             last: if now.runs == 0 {
-                self.before.last
+                self.past.last
             } else {
                 now.last_run
             },
-            total: self.before.total + now.ran,
+            total: self.past.total + now.ran,
         }
     }
 }

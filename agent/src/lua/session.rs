@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::MultiValue;
 use tokio::sync::{Notify, watch};
 
 use super::account::Account;
 use super::budget::Budget;
 use super::context::Context;
 use super::drive::{Driver, Observer};
+use super::engine::{Engine, Results};
 use super::show::show;
 use super::state::State;
 use super::{Fault, Host, Limits, Script, ScriptError};
@@ -33,7 +33,6 @@ pub enum SessionError {
 /// The state of a conversation.
 pub struct Session {
     driver: Driver,
-    state: Arc<State>,
     interrupt: Interrupt,
 }
 
@@ -61,6 +60,7 @@ impl Interrupt {
 struct Unobserved;
 
 impl Observer for Unobserved {
+    fn turn_asks(&self) {}
     fn turn_begins(&self) {}
     fn turn_ends(&self) {}
     fn main_ended(&self) {}
@@ -83,19 +83,20 @@ impl Host {
             limits,
             deadline: Duration::MAX,
         };
-        let context = Context::new(
-            services,
-            &script,
-            Arc::clone(&budget),
-            Account::new(limits.memory),
-        );
+        let account = Account::new(limits.memory);
+        let context = Context::new(services, &script, Arc::clone(&budget), Arc::clone(&account));
         let state = State::new(Arc::new(context), NAME)
             .map_err(|error| ScriptError::of(NAME, Fault::Host(error.to_string())))?;
-        let state = Arc::new(state);
+        let mut engine = Engine::new(pool.clone(), NAME.to_owned());
+        engine.hold(state);
         let (stop, stopped) = watch::channel(false);
         let driver = Driver {
             pool,
-            state: Arc::clone(&state),
+            name: NAME.to_owned(),
+            budget: Arc::clone(&budget),
+            account,
+            engine: Some(engine),
+            left: None,
             stop: stopped,
             hurry: Arc::new(Notify::new()),
             deadline: Duration::MAX,
@@ -107,7 +108,6 @@ impl Host {
         };
         let session = Session {
             driver,
-            state,
             interrupt: interrupt.clone(),
         };
         Ok((session, interrupt))
@@ -120,24 +120,36 @@ impl Session {
     /// # Errors
     /// When it is not complete, is not Lua, or fails.
     pub async fn evaluate(&mut self, text: &str) -> Result<Vec<String>, SessionError> {
-        self.interrupt.budget.resume();
-        let expression = format!("return {text}");
-        let main = match self.state.compile(expression.as_bytes()) {
-            Ok(main) => main,
-            Err(_) => self.state.compile(text.as_bytes()).map_err(incomplete)?,
+        self.driver.look_behind().await;
+        // What still hangs is to end as soon as it can.
+        if self.driver.left.is_none() {
+            self.interrupt.budget.resume();
+        }
+        let (expression, text) = (format!("return {text}"), text.to_owned());
+        let find = move |engine: &mut Engine| {
+            let state = engine.state()?;
+            let main = state.compile(expression.as_bytes());
+            main.or_else(|_| state.compile(text.as_bytes()))
         };
-        let results = self.driver.call(main, MultiValue::new()).await;
-        let flushed = self.state.flush();
-        let results = results?;
-        if let Err(error) = flushed {
+        let shown: Results<_> = |_, values| Ok(values.iter().map(show).collect());
+        let results = self.driver.call(find, shown, None).await;
+        let flushed = self.driver.flush().await;
+        let results = results.map_err(incomplete)?;
+        if let Ok(Err(error)) = flushed {
             tracing::debug!(%error, "what was printed did not get out");
         }
-        Ok(results.iter().map(show).collect())
+        Ok(results)
     }
 
-    /// The names that can be typed: globals and the fields of those that are tables.
+    /// The names that can be typed: globals and the fields of those that are tables. None while
+    /// something that was interrupted has not come to its end.
     pub fn names(&self) -> Vec<String> {
-        self.state.names()
+        let state = self
+            .driver
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.state().ok());
+        state.map(State::names).unwrap_or_default()
     }
 }
 

@@ -7,13 +7,14 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::{Thread, ThreadStatus};
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib};
 
-use super::account::{Account, Charge};
-use super::api::{self, Wrappers};
+use super::account::Charge;
+use super::api::{self, Wrappers, every};
 use super::context::Context;
 use super::files::{self, Access};
 use super::wait::{Reply, Wait};
@@ -48,8 +49,8 @@ pub(super) enum Turn {
 
 /// What a thread is resumed with.
 pub(super) enum Input {
-    /// Its first arguments: the function that it runs, and that one's arguments.
-    First(Function, MultiValue),
+    /// The function that it runs.
+    First(Function),
     /// The end of what it waited for.
     Answer(Reply),
 }
@@ -130,14 +131,9 @@ impl State {
     /// Lets the state take what is left for it.
     fn pay(&self) -> Result<(), ScriptError> {
         match self.charge.begin(&self.lua) {
-            Some(limit) => Err(self.fault(Fault::Memory(limit))),
+            Some(limit) => Err(ScriptError::of(&self.name, Fault::Memory(limit))),
             None => Ok(()),
         }
-    }
-
-    /// What the script may take together with those that it runs.
-    pub(super) fn account(&self) -> &Arc<Account> {
-        &self.context.account
     }
 
     /// A thread to run turns on.
@@ -159,7 +155,7 @@ impl State {
         match (result, verdict) {
             (Ok(turn), None) => match passed {
                 None => Ok(turn),
-                Some(limit) => Err(self.fault(Fault::Memory(limit))),
+                Some(limit) => Err(ScriptError::of(&self.name, Fault::Memory(limit))),
             },
             (_, Some(verdict)) => Err(ScriptError::ended(&self.name, &self.short, &verdict)),
             (Err(error), None) => Err(self.failed(&error)),
@@ -168,10 +164,7 @@ impl State {
 
     fn resume(&self, thread: &Thread, input: Input) -> mlua::Result<Turn> {
         let arguments = match input {
-            Input::First(function, mut arguments) => {
-                arguments.push_front(mlua::Value::Function(function));
-                arguments
-            }
+            Input::First(function) => MultiValue::from_iter([mlua::Value::Function(function)]),
             Input::Answer(reply) => reply(&self.lua)?,
         };
         let results: MultiValue = thread.resume(arguments)?;
@@ -187,10 +180,20 @@ impl State {
         }
     }
 
-    /// What the script left in the registry under `name`.
-    pub(super) fn kept<T: mlua::FromLua>(&self, name: &str) -> Result<T, ScriptError> {
-        let kept = self.lua.named_registry_value(name);
-        kept.map_err(|error| self.failed(&error))
+    /// How often each function of `plugin.every` is to run.
+    pub(super) fn intervals(&self) -> Result<Vec<Duration>, ScriptError> {
+        every::intervals(&self.lua).map_err(|error| self.failed(&error))
+    }
+
+    /// The function of `plugin.every` of this number, from 0.
+    pub(super) fn entry(&self, index: usize) -> Result<Function, ScriptError> {
+        every::function(&self.lua, index).map_err(|error| self.failed(&error))
+    }
+
+    /// What is in the registry under `name`.
+    #[cfg(test)]
+    pub(super) fn kept<T: mlua::FromLua>(&self, name: &str) -> mlua::Result<T> {
+        self.lua.named_registry_value(name)
     }
 
     /// A module of the library.
@@ -230,11 +233,6 @@ impl State {
             Ok((_, message, None)) => Err(io::Error::other(message.unwrap_or_default())),
             Err(error) => Err(io::Error::other(error.to_string())),
         }
-    }
-
-    /// What is wrong with the script itself, as against what the host wanted of it.
-    pub(super) fn fault(&self, fault: Fault) -> ScriptError {
-        ScriptError::of(&self.name, fault)
     }
 
     fn failed(&self, error: &mlua::Error) -> ScriptError {

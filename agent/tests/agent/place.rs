@@ -79,6 +79,13 @@ impl Place {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
+    /// Drops what systemd was told so far.
+    pub(crate) fn forget_heard(&self) {
+        self.systemd.set_nonblocking(true).unwrap();
+        while self.systemd.recv(&mut [0; 4096]).is_ok() {}
+        self.systemd.set_nonblocking(false).unwrap();
+    }
+
     pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_moonward"))
             .env_clear()

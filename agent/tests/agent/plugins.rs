@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::place::{Place, eventually};
+use crate::place::{Agent, Place, eventually};
 
 /// A place with a directory for plugins and nothing else to run.
 pub(crate) fn place(extra: &str) -> Place {
@@ -122,4 +122,84 @@ fn a_reload_switches_plugins_off_and_on_and_gives_them_options() {
         "the second reload did not touch it: {page}"
     );
     agent.end();
+}
+
+/// Hangs in the system where the log is a pipe that nobody reads.
+const HANG: &str = "for _ = 1, 100 do log.info(('x'):rep(10000)) end";
+
+/// The log, which is to be such a pipe.
+fn pipe(place: &Place) -> PathBuf {
+    let pipe = place.path("log");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    pipe
+}
+
+#[test]
+fn when_no_thread_is_left_for_plugins_the_journal_says_so() {
+    let place = place("");
+    let pipe = pipe(&place);
+    configure(&place, &format!("[zalua]\nlog = \"{}\"\n", pipe.display()));
+    for number in 0..33 {
+        save(&place, &format!("hung{number}.lua"), HANG);
+    }
+    let agent = place.start();
+    save(&place, "late.lua", &endless(1));
+    assert!(eventually(|| is(&place, "late", "degraded")));
+    let reason = page(&place, "late").unwrap()["reason"].to_string();
+    assert!(reason.contains("waits for a thread since"), "{reason}");
+    let (code, log) = agent.end();
+    assert_eq!(code, Some(0), "{log}");
+    let told = log.matches("plugins wait for a thread").count();
+    assert!((1..=3).contains(&told), "{log}");
+}
+
+#[test]
+fn plugins_that_hang_in_the_system_stop_nobody_and_keep_nothing_from_ending() {
+    let place = place("");
+    let pipe = pipe(&place);
+    configure(
+        &place,
+        &format!(
+            "deadline = \"1s\"\n[plugin.main]\ndeadline = \"1m\"\n[zalua]\nlog = \"{}\"\n",
+            pipe.display()
+        ),
+    );
+    let every = format!("plugin.every(1, function() {HANG} end)");
+    save(&place, "every.lua", &every);
+    save(&place, "main.lua", HANG);
+    let mut command = place.command();
+    command.env("WATCHDOG_USEC", "3000000");
+    let agent = Agent {
+        place: &place,
+        child: command.spawn().unwrap(),
+    };
+    agent.wait_for("READY=1");
+    let is_left = |name: &str| {
+        eventually(|| {
+            let reason = page(&place, name).map(|page| page["reason"].to_string());
+            reason.is_some_and(|reason| reason.contains("although it was told to end"))
+        })
+    };
+    assert!(is_left("every"), "after its deadline");
+    save(&place, "main.lua", "metrics.set('main', 1)");
+    assert!(is_left("main"), "after it was saved");
+    let beat = "local n = 0 plugin.every(0.1, function() n = n + 1 metrics.set('key', n) end)";
+    save(&place, "beat.lua", beat);
+    let count = || value(&place, "key").map_or(0, |text| text.parse().unwrap());
+    assert!(eventually(|| count() > 5));
+    place.forget_heard();
+    for _ in 0..5 {
+        agent.wait_for("WATCHDOG=1");
+    }
+    let before: u32 = count();
+    assert!(eventually(|| count() > before + 5));
+    assert_eq!(value(&place, "main"), None);
+    let begun = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec;
+    let (code, log) = agent.end();
+    let took = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec - begun;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(took < 15, "it ended after {took} s: {log}");
+    assert!(log.contains("a plugin does not go on"), "{log}");
+    assert!(!log.contains("did not end in time"), "{log}");
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mlua::{FromLua, Function, Lua, Table, Value};
+use mlua::{Function, Lua, Table};
 
 use super::{Failure, Module};
 
 /// Where a state keeps its entries: an array of tables with `seconds` and `run`.
-pub(in crate::lua) const ENTRIES: &str = "moonward.every";
+const ENTRIES: &str = "moonward.every";
 
 /// The most entries of a script.
 const ENTRIES_MAX: usize = 100;
@@ -16,21 +16,20 @@ const ENTRIES_MAX: usize = 100;
 const SECONDS_MIN: f64 = 0.1;
 const SECONDS_MAX: f64 = 86_400.0;
 
-/// A function and how often it runs.
-#[derive(Debug)]
-pub(in crate::lua) struct Entry {
-    pub(in crate::lua) interval: Duration,
-    pub(in crate::lua) function: Function,
+/// How often each function of a state is to run.
+pub(in crate::lua) fn intervals(lua: &Lua) -> mlua::Result<Vec<Duration>> {
+    let entries = lua.named_registry_value::<Option<Table>>(ENTRIES)?;
+    let entries = entries.iter().flat_map(Table::sequence_values::<Table>);
+    entries
+        .map(|entry| Ok(Duration::from_secs_f64(entry?.raw_get("seconds")?)))
+        .collect()
 }
 
-impl FromLua for Entry {
-    fn from_lua(value: Value, lua: &Lua) -> mlua::Result<Self> {
-        let table = Table::from_lua(value, lua)?;
-        Ok(Self {
-            interval: Duration::from_secs_f64(table.raw_get::<f64>("seconds")?),
-            function: table.raw_get("run")?,
-        })
-    }
+/// The function of this number, from 0.
+pub(in crate::lua) fn function(lua: &Lua, index: usize) -> mlua::Result<Function> {
+    let entries = lua.named_registry_value::<Table>(ENTRIES)?;
+    let entry = entries.raw_get::<Table>(index.saturating_add(1))?;
+    entry.raw_get("run")
 }
 
 /// Adds `every` to the module `plugin`.

@@ -111,7 +111,7 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
         )));
     };
     // Also one that another object of the same file was told to stop: the two do not overlap.
-    let before = handle.page.run().filter(Run::is_stopped);
+    let before = handle.page.predecessor();
     let services = &context.services;
     let script = script(context, &handle.file);
     let run = Host::of(Arc::clone(services)).start_child(script, &context.account, before);
@@ -122,6 +122,9 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
         ended.ended().await;
         page.ended(&ended, None);
         drop(place);
+        // The page stays while a turn that was left behind has its thread: it knows of it.
+        ended.released().await;
+        page.rests(&ended, false);
     });
     *current = Some(run);
     Ok(())

@@ -8,7 +8,7 @@ use tokio::sync::watch as channel;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::kept::{Kept, Stand, Then};
+use super::kept::{Kept, Running, Stand, Then};
 use super::scan::{Content, Found, INIT, Scan, Sighting};
 use super::told::Told;
 use super::watch::Watch;
@@ -41,6 +41,8 @@ pub(super) struct Keeper {
     plugins: BTreeMap<String, Kept>,
     /// One task for every run: it waits for the end and gives the name of the plugin.
     ends: JoinSet<(String, Run)>,
+    /// One for every run that was left behind: it waits until that lets go of its thread.
+    releases: JoinSet<(String, Run)>,
     /// When to look at the files.
     look: Option<Instant>,
     told: Told,
@@ -64,6 +66,7 @@ impl Keeper {
             watch: None,
             plugins: BTreeMap::new(),
             ends: JoinSet::new(),
+            releases: JoinSet::new(),
             look: None,
         }
     }
@@ -95,6 +98,11 @@ impl Keeper {
                 Some(ended) = self.ends.join_next(), if !self.ends.is_empty() => {
                     if let Ok((name, run)) = ended {
                         self.ended(&name, &run);
+                    }
+                }
+                Some(released) = self.releases.join_next(), if !self.releases.is_empty() => {
+                    if let Ok((name, run)) = released {
+                        self.released(&name, &run);
                     }
                 }
                 () = changed(&mut self.watch) => {
@@ -210,7 +218,7 @@ impl Keeper {
     fn meet(&mut self, found: Found) {
         let now = Instant::now();
         for (name, plugin) in &mut self.plugins {
-            if !found.plugins.contains_key(name) {
+            if !found.plugins.contains_key(name) && !plugin.forgets() {
                 plugin.missing.get_or_insert(now);
             }
         }
@@ -287,6 +295,11 @@ impl Keeper {
     fn follow_up(&mut self, name: &str, then: Then) {
         match then {
             Then::Start => self.begin(name),
+            Then::Again(at) => {
+                if let Some(plugin) = self.plugins.get_mut(name) {
+                    plugin.stand = Stand::Waiting(at);
+                }
+            }
             Then::Off => {
                 if let Some(plugin) = self.plugins.get_mut(name) {
                     plugin.stand = Stand::Still;
@@ -416,12 +429,12 @@ impl Keeper {
             return;
         }
         let now = Instant::now();
-        let then = match std::mem::replace(&mut plugin.stand, Stand::Still) {
-            Stand::Ending(_, then) => {
+        let running = match std::mem::replace(&mut plugin.stand, Stand::Still) {
+            Stand::Ending(running, then) => {
                 plugin.page.ended(run, None);
-                return self.follow_up(name, then);
+                return self.follow_release(name, running, then);
             }
-            Stand::Running(running) => now - running.since,
+            Stand::Running(running) => running,
             Stand::Still | Stand::Waiting(_) => return,
         };
         let alone = name == INIT && Init::is_alone(self.plan.init.as_ref());
@@ -431,12 +444,12 @@ impl Keeper {
                 plugin.backoff.reset();
                 Some(self.pace.again)
             }
-            Ending::Failed(_) => Some(self.pause(name, then)),
+            Ending::Failed(_) => Some(self.pause(name, now - running.since)),
         };
         if let Some(plugin) = self.plugins.get_mut(name) {
             plugin.page.ended(run, again);
             if let Some(pause) = again {
-                plugin.stand = Stand::Waiting(now + pause);
+                self.follow_release(name, running, Then::Again(now + pause));
             }
         }
         if let Ending::Failed(error) = &ending {
@@ -444,6 +457,37 @@ impl Keeper {
         }
         if alone {
             self.init.send_replace(Some(ending));
+        }
+    }
+
+    /// Does what follows when a run that has ended has no thread any more: one whose last turn hangs
+    /// has, and each run beside it could take another, until none were left for other plugins.
+    fn follow_release(&mut self, name: &str, running: Running, then: Then) {
+        if !running.run.is_left_behind() {
+            return self.follow_up(name, then);
+        }
+        let (name, run) = (name.to_owned(), running.run.clone());
+        if let Some(plugin) = self.plugins.get_mut(&name) {
+            plugin.stand = Stand::Ending(running, then);
+        }
+        self.releases.spawn(async move {
+            run.released().await;
+            (name, run)
+        });
+    }
+
+    /// A run that was left behind has let go of its thread.
+    fn released(&mut self, name: &str, run: &Run) {
+        let Some(plugin) = self.plugins.get_mut(name) else {
+            return;
+        };
+        if !plugin.running().is_some_and(|running| running.run.is(run)) {
+            return;
+        }
+        tracing::info!(plugin = name, "what a plugin hung in has ended");
+        if let Stand::Ending(_, then) = std::mem::replace(&mut plugin.stand, Stand::Still) {
+            plugin.page.rests(run, matches!(then, Then::Again(_)));
+            self.follow_up(name, then);
         }
     }
 
@@ -492,19 +536,12 @@ impl Keeper {
         *plugins = Some(Arc::new(config.clone()));
     }
 
-    /// Stops every plugin and waits until all have ended.
+    /// Stops every plugin and waits until all have ended. What was left behind is not waited for.
     async fn end(&mut self) {
         for plugin in self.plugins.values_mut() {
             plugin.end(Then::Off);
         }
         while self.ends.join_next().await.is_some() {}
-    }
-}
-
-impl Kept {
-    /// Whether it is about to be forgotten.
-    fn forgets(&self) -> bool {
-        matches!(self.stand, Stand::Ending(_, Then::Forget))
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) enum Stand {
     Waiting(Instant),
     /// It runs.
     Running(Running),
-    /// It is about to end, and then this follows.
+    /// It is about to end, or has a turn that was left behind and keeps its thread. When that is
+    /// over, this follows.
     Ending(Running, Then),
 }
 
@@ -50,6 +51,8 @@ pub(super) struct Running {
 pub(super) enum Then {
     /// It runs again, with what is in it by then.
     Start,
+    /// It runs again at that time, because it failed.
+    Again(Instant),
     /// It is switched off.
     Off,
     /// It is forgotten: its file is gone.
@@ -76,7 +79,12 @@ impl Kept {
         }
     }
 
-    /// The run that has not ended.
+    /// Whether it is about to be forgotten.
+    pub(super) fn forgets(&self) -> bool {
+        matches!(self.stand, Stand::Ending(_, Then::Forget))
+    }
+
+    /// The run that has not ended, or keeps a thread.
     pub(super) fn running(&self) -> Option<&Running> {
         match &self.stand {
             Stand::Running(running) | Stand::Ending(running, _) => Some(running),

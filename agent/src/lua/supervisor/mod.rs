@@ -131,6 +131,8 @@ impl Supervisor {
 #[cfg(test)]
 mod closed_tests;
 #[cfg(test)]
+mod hang_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod zalua_tests;

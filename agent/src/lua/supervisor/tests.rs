@@ -21,7 +21,7 @@ const PACE: Pace = Pace {
 
 /// A supervisor over directories of its own.
 pub(super) struct Scene {
-    supervisor: Option<Supervisor>,
+    pub(super) supervisor: Option<Supervisor>,
     pub(super) stage: Stage,
 }
 
@@ -34,8 +34,18 @@ impl Scene {
     }
 
     pub(super) fn over(stage: Stage, directories: &[&str], init: Option<Init>) -> Self {
+        Self::configured(stage, directories, init, |_| {})
+    }
+
+    /// The same with another configuration.
+    pub(super) fn configured(
+        stage: Stage,
+        directories: &[&str],
+        init: Option<Init>,
+        change: impl FnOnce(&mut PluginConfig),
+    ) -> Self {
         let paths = directories.iter();
-        let config = PluginConfig {
+        let mut config = PluginConfig {
             directories: paths
                 .map(|name| stage.directory.path().join(name))
                 .collect(),
@@ -45,6 +55,7 @@ impl Scene {
             restart_delay_max: Duration::from_millis(40),
             ..PluginConfig::default()
         };
+        change(&mut config);
         let supervisor = Supervisor::with_pace(&stage.host, Plan { config, init }, PACE);
         Self {
             supervisor: Some(supervisor),
@@ -61,7 +72,7 @@ impl Scene {
     }
 
     /// Puts a whole file in the place of the one that is there, as editors do.
-    fn replace(&self, name: &str, content: &str) {
+    pub(super) fn replace(&self, name: &str, content: &str) {
         let new = self.path("replacement");
         fs::write(&new, content).unwrap();
         fs::rename(new, self.path(name)).unwrap();
@@ -108,7 +119,7 @@ impl Scene {
         );
     }
 
-    fn stop(&mut self) -> bool {
+    pub(super) fn stop(&mut self) -> bool {
         let supervisor = self.supervisor.take().unwrap();
         let ending = supervisor.stop(Duration::from_secs(20));
         self.stage.runtime.handle().block_on(ending)
@@ -408,41 +419,6 @@ fn a_plan_is_followed_where_it_differs() {
     scene.until("both are gone", |scene| {
         scene.part("a").is_none() && scene.part("b").is_none()
     });
-}
-
-#[test]
-fn a_plugin_that_hangs_in_the_system_is_told_and_left_behind() {
-    let mut scene = Scene::new();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        scene.path("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RWXU,
-        0,
-    )
-    .unwrap();
-    scene.write(
-        "plugins/hung.lua",
-        &format!("io.open('{}')", scene.path("pipe").display()),
-    );
-    scene.write("plugins/good.lua", &endless("good", 1));
-    scene.until("the hung one is told", |scene| {
-        scene.verdict("hung") == Some("degraded")
-    });
-    let reason = scene.reason("hung");
-    assert!(
-        reason.starts_with("hangs in a call of the operating system since 2"),
-        "{reason}"
-    );
-    assert_eq!(scene.verdict("good"), Some("active"));
-    assert!(scene.stop(), "the supervisor ends all the same");
-    // Lets the thread go, so that the test's process can end.
-    drop(
-        fs::OpenOptions::new()
-            .write(true)
-            .open(scene.path("pipe"))
-            .unwrap(),
-    );
 }
 
 #[test]
