@@ -36,6 +36,7 @@ mod show;
 mod source;
 mod speed;
 pub mod sql;
+mod standard;
 mod state;
 mod supervisor;
 mod tally;
