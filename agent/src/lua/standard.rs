@@ -64,10 +64,6 @@ impl Wish {
 
 /// `io.open` by the engine's own, which comes first, for the engine alone makes its files. It is
 /// given a path to the file that was looked at.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the engine calls it with its own"
-)]
 fn open_file(
     lua: &Lua,
     (open, path, mode): (Function, LuaString, Option<LuaString>),
@@ -198,10 +194,6 @@ fn remove(lua: &Lua, path: LuaString) -> Result<MultiValue> {
 }
 
 /// `os.rename`.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the engine calls it with its own"
-)]
 fn rename(lua: &Lua, (from, to): (LuaString, LuaString)) -> Result<MultiValue> {
     let (from, to) = (from.as_bytes(), to.as_bytes());
     let from = Path::new(OsStr::from_bytes(&from));

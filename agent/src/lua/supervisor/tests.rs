@@ -411,41 +411,6 @@ fn a_plan_is_followed_where_it_differs() {
 }
 
 #[test]
-fn a_plugin_that_hangs_in_the_system_is_told_and_left_behind() {
-    let mut scene = Scene::new();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        scene.path("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RWXU,
-        0,
-    )
-    .unwrap();
-    scene.write(
-        "plugins/hung.lua",
-        &format!("io.open('{}')", scene.path("pipe").display()),
-    );
-    scene.write("plugins/good.lua", &endless("good", 1));
-    scene.until("the hung one is told", |scene| {
-        scene.verdict("hung") == Some("degraded")
-    });
-    let reason = scene.reason("hung");
-    assert!(
-        reason.starts_with("hangs in a call of the operating system since 2"),
-        "{reason}"
-    );
-    assert_eq!(scene.verdict("good"), Some("active"));
-    assert!(scene.stop(), "the supervisor ends all the same");
-    // Lets the thread go, so that the test's process can end.
-    drop(
-        fs::OpenOptions::new()
-            .write(true)
-            .open(scene.path("pipe"))
-            .unwrap(),
-    );
-}
-
-#[test]
 fn the_first_script_of_zalua_stands_for_everything() {
     let stage = Stage::new();
     fs::create_dir(stage.directory.path().join("plugins")).unwrap();
