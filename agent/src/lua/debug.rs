@@ -6,6 +6,9 @@
 
 use mlua::{Function, Lua, LuaString, Result, Table, Value, Variadic};
 
+/// What the host's own Lua is called.
+const OWN: [&str; 4] = ["=prelude.lua", "=standard.lua", "=files.lua", "=string.lua"];
+
 /// The table for the global `debug`.
 pub(super) fn library(lua: &Lua) -> Result<Table> {
     let library = lua.create_table()?;
@@ -15,7 +18,7 @@ pub(super) fn library(lua: &Lua) -> Result<Table> {
 }
 
 /// `debug.getinfo(level | function [, what])`, as in the manual of Lua 5.1, section 5.9. A level is
-/// one of the running thread; there are no `activelines`.
+/// one of the running thread, and has a `func` where that is a script's; there are no `activelines`.
 fn getinfo(lua: &Lua, (subject, what): (Value, Option<LuaString>)) -> Result<Option<Table>> {
     let what = what.map_or_else(|| b"Slnuf".to_vec(), |what| what.as_bytes().to_vec());
     if let Value::Function(function) = subject {
@@ -30,7 +33,11 @@ fn getinfo(lua: &Lua, (subject, what): (Value, Option<LuaString>)) -> Result<Opt
         return Ok(None);
     };
     lua.inspect_stack(level, |frame| {
-        let info = of_function(lua, &frame.function(), &what)?;
+        let function = frame.function();
+        let info = of_function(lua, &function, &what)?;
+        if is_hidden(&function) {
+            info.set("func", Value::Nil)?;
+        }
         if what.contains(&b'l') {
             info.set("currentline", line(frame.current_line()))?;
         }
@@ -42,6 +49,16 @@ fn getinfo(lua: &Lua, (subject, what): (Value, Option<LuaString>)) -> Result<Opt
         Ok(info)
     })
     .transpose()
+}
+
+/// Whether a script that finds the function on the stack must not have it: the engine's own, in
+/// whose place `prelude.lua` has put another, and the inner ones of the host.
+fn is_hidden(function: &Function) -> bool {
+    let info = function.info();
+    info.what == "C"
+        || info
+            .source
+            .is_some_and(|source| OWN.contains(&source.as_str()))
 }
 
 fn of_function(lua: &Lua, function: &Function, what: &[u8]) -> Result<Table> {

@@ -38,6 +38,7 @@ mod show;
 mod source;
 mod speed;
 pub mod sql;
+mod standard;
 mod state;
 mod supervisor;
 mod tally;

@@ -218,6 +218,9 @@ impl Shared {
         let shared = Arc::clone(self);
         let started = std::thread::Builder::new()
             .name("lua-turn".to_owned())
+            // Address space, most of it never touched: functions of the engine may be inside each
+            // other (`prelude.lua` limits that), and each parser of the library below them.
+            .stack_size(8 * 1_048_576)
             .spawn(move || shared.work());
         match started {
             Ok(_) => Relief::Given,

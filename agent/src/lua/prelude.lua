@@ -4,7 +4,10 @@
 -- where nothing can pause, `built_in` gives name and text of a shipped module, `service` whether this is the service and not a script run by hand.
 local host = ...
 local is_over, block, built_in = host.is_over, host.block, host.built_in
-local error, type, select, setmetatable = error, type, select, setmetatable
+-- Everything that a function below uses is kept here: a script may replace globals, methods of
+-- strings and the environment of any function written in Lua, and must change nothing by that.
+local error, pcall, type, select, setmetatable = error, pcall, type, select, setmetatable
+local package, concat = package, table.concat
 
 -- A compiled loop never reaches an instruction hook, so it could not be stopped.
 jit.off()
@@ -19,20 +22,40 @@ for name in pairs(package.preload) do package.preload[name] = nil end
 newproxy = nil
 
 -- Byte code is not verified when it is loaded and can do anything to the process: text only.
-local load, loadfile, searchpath = load, loadfile, package.searchpath
+local load = load
+-- What reads files, which the service guards; see files.lua.
+local files = {loadfile = loadfile, searchpath = package.searchpath}
+
+-- The engine would call the reader from C, once inside the other without end, and as itself.
+local function collect(reader)
+  local pieces, count = {}, 0
+  while true do
+    local piece = reader()
+    if piece == nil or piece == "" then return concat(pieces) end
+    if type(piece) ~= "string" and type(piece) ~= "number" then
+      error("reader function must return a string", 0)
+    end
+    count = count + 1
+    pieces[count] = piece
+  end
+end
 
 function _G.load(chunk, name, _, ...)
-  return load(chunk, name, "t", ...)
+  if type(chunk) ~= "function" then return load(chunk, name, "t", ...) end
+  local ok, text = pcall(collect, chunk)
+  if not ok then return nil, text end
+  if name == nil then name = "=(load)" end
+  return load(text, name, "t", ...)
 end
 
 loadstring = _G.load
 
 function _G.loadfile(file, _, ...)
-  return loadfile(file, "t", ...)
+  return files.loadfile(file, "t", ...)
 end
 
 function dofile(file)
-  local main, message = loadfile(file, "t")
+  local main, message = files.loadfile(file, "t")
   if not main then error(message, 0) end
   return main()
 end
@@ -52,7 +75,7 @@ function require(name)
   local main = preload[name]
   local path, tried, text, message
   if not main then
-    path, tried = searchpath(name, package.path)
+    path, tried = files.searchpath(name, package.path)
     if not path then
       -- What is built in comes last, so that every file can take its place.
       path, text = built_in(name)
@@ -63,7 +86,7 @@ function require(name)
     if text then
       main, message = load(text, "@" .. path, "t")
     else
-      main, message = loadfile(path, "t")
+      main, message = files.loadfile(path, "t")
     end
     if not main then
       error("error loading module '" .. name .. "' from file '" .. path .. "':\n\t" .. message, 2)
@@ -74,17 +97,6 @@ function require(name)
   if result ~= nil then loaded[name] = result end
   if loaded[name] == loading then loaded[name] = true end
   return loaded[name]
-end
-
--- The handler of an error that a hook raises runs inside that hook, so no hook would stop it.
-local xpcall = xpcall
-
-function _G.xpcall(f, handler, ...)
-  if type(handler) ~= "function" then return xpcall(f, handler, ...) end
-  return xpcall(f, function(message)
-    if is_over() then return message end
-    return handler(message)
-  end, ...)
 end
 
 -- The engine repeats nothing a thousand million times without looking at a limit.
@@ -103,9 +115,27 @@ local create, resume, running, yield = coroutine.create, coroutine.resume, corou
 local can_pause = coroutine.isyieldable
 local roots = setmetatable({}, {__mode = "k"})
 
-local function pass(thread, ok, first, ...)
-  if ok and first == pending then return pass(thread, resume(thread, yield(pending))) end
+-- Coroutines and error handlers inside each other take of the stack of the process, whose end would
+-- be that of the process; Lua 5.1 has the same limit. How many are inside each other now is set back
+-- when one of them returns or yields, and not by what is inside, which an error may leave out.
+local NESTED_MAX = 200
+local nested = 0
+local too_deep = "C stack overflow (more than " .. NESTED_MAX .. " coroutines inside each other)"
+local enter
+
+local function pass(thread, before, ok, first, ...)
+  nested = before
+  if ok and first == pending then return enter(thread, yield(pending)) end
   return ok, first, ...
+end
+
+function enter(thread, ...)
+  -- It raises here, before anything is counted.
+  if type(thread) ~= "thread" then return resume(thread, ...) end
+  local before = nested
+  if before >= NESTED_MAX then return false, too_deep end
+  nested = before + 1
+  return pass(thread, before, resume(thread, ...))
 end
 
 local function value(ok, ...)
@@ -114,17 +144,38 @@ local function value(ok, ...)
 end
 
 function coroutine.resume(thread, ...)
-  return pass(thread, resume(thread, ...))
+  return enter(thread, ...)
 end
 
 function coroutine.wrap(f)
   local thread = create(f)
-  return function(...) return value(pass(thread, resume(thread, ...))) end
+  return function(...) return value(enter(thread, ...)) end
 end
 
 function coroutine.yield(...)
   if roots[running()] then error("attempt to yield from outside a coroutine", 2) end
   return yield(...)
+end
+
+-- The handler of an error that a hook raises runs inside that hook, so no hook would stop it. It is
+-- called from C, and what it raises would be handled by it again, inside itself.
+local xpcall = xpcall
+
+local function handled(before, ok, ...)
+  nested = before
+  if ok then return ... end
+  return "error in error handling"
+end
+
+function _G.xpcall(f, handler, ...)
+  if type(handler) ~= "function" then return xpcall(f, handler, ...) end
+  return xpcall(f, function(message)
+    if is_over() then return message end
+    local before = nested
+    if before >= NESTED_MAX then return too_deep end
+    nested = before + 1
+    return handled(before, pcall(handler, message))
+  end, ...)
 end
 
 -- The end of every function of the library: its results, or its error at the place of the call.
@@ -144,10 +195,22 @@ if host.service then
   end
 end
 
+-- The metatable of files is reached by `getmetatable` and by its own `__index`, and what a script
+-- put there as `__gc` would run without hooks. Its methods are there to be looked at and added to.
 local output = io.stdout
 local flush = output.flush
+do
+  local meta = getmetatable(output)
+  local methods = {}
+  for name, method in pairs(meta) do
+    if not name:find("^__") then methods[name] = method end
+  end
+  meta.__index, meta.__metatable = methods, {__index = methods}
+end
 
 return {
+  files = files,
+
   flush = function() return flush(output) end,
 
   -- Makes a function of the library out of one that returns a success and then results or a message.
@@ -168,6 +231,7 @@ return {
   -- The bottom of every thread that the host resumes.
   start = function(f, ...)
     roots[running()] = true
+    nested = 0
     return f(...)
   end,
 

@@ -16,7 +16,6 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib};
 use super::account::Charge;
 use super::api::{self, Wrappers, every};
 use super::context::Context;
-use super::files::{self, Access};
 use super::wait::{Reply, Wait};
 use super::{Fault, ScriptError, debug};
 
@@ -87,15 +86,8 @@ impl State {
             .set_name("=prelude.lua")
             .call(host)?;
         lua.globals().set("debug", debug::library(&lua)?)?;
-        if context.services.is_service {
-            let check = lua.create_function(|_, (path, writes): (mlua::LuaString, bool)| {
-                let access = if writes { Access::Write } else { Access::Read };
-                Ok(files::check(&path.as_bytes(), access).err())
-            })?;
-            lua.load(include_str!("files.lua"))
-                .set_name("=files.lua")
-                .call::<()>(check)?;
-        }
+        let files = context.services.is_service.then(|| shell.get("files"));
+        super::standard::open(&lua, files.transpose()?)?;
         let wrappers = Wrappers {
             plain: shell.get("plain")?,
             waiting: shell.get("waiting")?,

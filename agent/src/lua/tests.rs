@@ -144,7 +144,7 @@ fn debug_looks_like_the_manual_says() {
          assert(info.currentline == 4 and info.source == nil)
          local info = debug.getinfo(named)
          assert(info.linedefined == 4 and info.currentline == -1 and info.nups == 0)
-         assert(debug.getinfo(print).what == 'C' and debug.getinfo(print).currentline == -1)
+         assert(debug.getinfo(type).what == 'C' and debug.getinfo(type).currentline == -1)
          assert(debug.getinfo(100) == nil and debug.getinfo(-1) == nil)
          assert(not pcall(debug.getinfo, 'x') and not pcall(debug.getinfo))
          assert(coroutine.wrap(function() local i = debug.getinfo(1) return i.currentline end)() == 13)

@@ -4,7 +4,7 @@ use crate::place::{Place, eventually};
 use crate::plugins::{is, page, place, save};
 
 /// Each with words of the reason that its page must show, where there is only one. The first twelve are those of the table
-/// of attacks; the rest are the ways out of the process.
+/// of attacks; the rest are ways out of the process and past its limits.
 const ATTACKS: &[(&str, &str, &str)] = &[
     ("spin", "while true do end", "without a pause"),
     (
@@ -70,6 +70,108 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "a plugin starts no program itself",
     ),
     ("exit", "os.exit(0)", "exit"),
+    // Recursion through what is not Lua, which would end with the stack of the process.
+    (
+        "nested_coroutines",
+        "local function f() return coroutine.wrap(f)() end f()",
+        "C stack overflow",
+    ),
+    (
+        "nested_resumes",
+        "local function f() return coroutine.resume(coroutine.create(f)) end f() error('went deep')",
+        "went deep",
+    ),
+    (
+        "nested_loads",
+        "local function f() return assert(load(function() f() end)) end f()",
+        "",
+    ),
+    (
+        "nested_formats",
+        "local t t = setmetatable({}, {__tostring = function() return ('%s'):format(t) .. '' end}) tostring(t)",
+        "stack overflow",
+    ),
+    (
+        "nested_prints",
+        "local t t = setmetatable({}, {__tostring = function() print(t) return '' end}) print(t)",
+        "stack overflow",
+    ),
+    (
+        "nested_errors",
+        "error(setmetatable({}, {__tostring = function(t) error(t) end}))",
+        "",
+    ),
+    (
+        "nested_sorts",
+        "local function f() table.sort({2, 1}, f) end f()",
+        "stack overflow",
+    ),
+    (
+        "nested_handlers",
+        "local function f() xpcall(error, f) error('went deep') end f()",
+        "went deep",
+    ),
+    (
+        "nested_collectors",
+        "local m = {} m.__index = function() return prometheus_gauge.new(setmetatable({}, m)) end
+         assert(prometheus_gauge.new(setmetatable({}, m))) error('asked nobody')",
+        "asked nobody",
+    ),
+    (
+        "nested_times",
+        "local m = {} m.__index = function() return os.time(setmetatable({}, m)) end os.time(setmetatable({}, m))",
+        "stack overflow",
+    ),
+    // Ways round the guard of files.
+    (
+        "zero_byte",
+        "assert(io.open('/proc/self/mem\\0/x', 'r+'))",
+        "zero byte",
+    ),
+    (
+        "replaced_find",
+        "string.find = function() end assert(io.open('/etc/moonward-never', 'w'))",
+        "a plugin writes below",
+    ),
+    (
+        "hidden_load",
+        "local raw load(function() raw = debug.getinfo(2, 'f').func end)
+         assert(raw, 'nothing there') raw(string.dump(function() end), 'x', 'b')()",
+        "nothing there",
+    ),
+    (
+        "hidden_xpcall",
+        "local raw xpcall(function() raw = debug.getinfo(2, 'f').func end, print)
+         raw(error, function() while true do end end)",
+        "attempt to call local 'raw'",
+    ),
+    // C that no hook reaches.
+    (
+        "file_finalizer",
+        "local f = io.open('/dev/null') local spin = function() while true do end end
+         getmetatable(f).__gc = spin getmetatable(f).__index.__gc = spin
+         assert(not f.__index) f = nil collectgarbage() collectgarbage() error('collected')",
+        "collected",
+    ),
+    (
+        "sort_of_long_texts",
+        "local a = ('x'):rep(4e6) .. 'a' collectgarbage() local b = ('x'):rep(4e6) .. 'b' collectgarbage()
+         local t = {} for i = 1, 1e5 do t[i] = i % 2 == 0 and a or b end table.sort(t)",
+        "without a pause",
+    ),
+    (
+        "endless_file",
+        "assert(io.open('/dev/zero')):read('*l')",
+        "is no regular file",
+    ),
+    ("endless_script", "assert(loadfile('/dev/zero'))", "is no regular file"),
+    (
+        "endless_digits",
+        "local name = os.tmpname() local f = io.open(name, 'w') local s = ('1'):rep(1e6)
+         for i = 1, 64 do f:write(s) end f:close() f = io.open(name)
+         local number = f:read('*n') f:close() os.remove(name) error(tostring(number))",
+        "1.1111111111111e+199",
+    ),
 ];
 
 /// The longest that a run of an attack may last, in seconds. Half a second is the limit of a turn;

@@ -281,7 +281,7 @@ struct Given<'a> {
 
 impl Given<'_> {
     fn get(&self, name: &str) -> Result<Value, Failure> {
-        Ok(self.table.get(name)?)
+        Ok(self.table.raw_get(name)?)
     }
 
     fn wrong(&self, name: &str, wanted: &str, got: &Value) -> Failure {

@@ -11,7 +11,7 @@ use mlua::LuaString;
 use rustix::fs::OFlags;
 
 use crate::lua::context::Context;
-use crate::lua::files::{Access, check};
+use crate::lua::files::{Access, Seen};
 
 /// The place of a file. What is below `/proc` and `/sys` is where the host's kernel files are,
 /// which tests record.
@@ -29,12 +29,14 @@ pub(super) fn place(context: &Context, path: &LuaString) -> PathBuf {
 /// Opens a file to read it, unless it is one that a plugin may not read. A pipe that nobody writes to
 /// is empty, not waited for.
 pub(super) fn open(context: &Context, path: &Path) -> io::Result<File> {
-    if context.services.is_service {
-        check(path.as_os_str().as_bytes(), Access::Read)
-            .map_err(|message| io::Error::new(io::ErrorKind::PermissionDenied, message))?;
-    }
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    if context.services.is_service {
+        let seen = Seen::find(path, Access::Read)?;
+        return options.open(seen.path());
+    }
+    options.open(path)
 }
 
 /// Reads a file of at most `most` bytes; none when it is longer.

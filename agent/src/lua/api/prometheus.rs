@@ -154,7 +154,8 @@ fn handle<const KIND: usize>(
 /// The table of `new`; a message when the collector cannot be made of it.
 fn options(lua: &Lua, table: &Table, kind: Kind) -> Result<Result<Options, String>, Failure> {
     let text = |name: &str| -> mlua::Result<Option<String>> {
-        let value: Value = table.get(name)?;
+        // What a metamethod says would have to be asked for from here, again and again without end.
+        let value: Value = table.raw_get(name)?;
         Ok((!value.is_nil()).then(|| stringified(lua, &value)))
     };
     let mut options = Options {
@@ -166,10 +167,10 @@ fn options(lua: &Lua, table: &Table, kind: Kind) -> Result<Result<Options, Strin
         labels: Vec::new(),
         ttl: None,
     };
-    match table.get("ttl")? {
+    match table.raw_get("ttl")? {
         Value::Nil => {}
         Value::Integer(_) | Value::Number(_) => {
-            let seconds = table.get::<f64>("ttl")?;
+            let seconds = table.raw_get::<f64>("ttl")?;
             if !(TTL_MIN..=TTL_MAX).contains(&seconds) {
                 let message = format!("bad value of ttl: {TTL_MIN} to {TTL_MAX} seconds expected");
                 return Ok(Err(message));
@@ -179,8 +180,8 @@ fn options(lua: &Lua, table: &Table, kind: Kind) -> Result<Result<Options, Strin
         other => return Ok(Err(format!("bad value type of ttl: {}", type_name(&other)))),
     }
     if kind.has_labels() {
-        let Value::Table(labels) = table.get("labels")? else {
-            let got: Value = table.get("labels")?;
+        let Value::Table(labels) = table.raw_get("labels")? else {
+            let got: Value = table.raw_get("labels")?;
             return Ok(Err(format!("bad value type: {}", type_name(&got))));
         };
         for label in labels.sequence_values::<Value>() {

@@ -119,7 +119,7 @@ impl Writer<'_> {
         let mut entries: Vec<(Vec<u8>, Value)> = Vec::new();
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = pair?;
-            entries.push((self.key(&key)?, value));
+            entries.push((self.key(&key), value));
         }
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut mark = '{';
@@ -134,15 +134,17 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn key(&self, key: &Value) -> mlua::Result<Vec<u8>> {
+    fn key(&self, key: &Value) -> Vec<u8> {
         if let Value::String(text) = key {
-            return Ok(text.as_bytes().to_vec());
+            return text.as_bytes().to_vec();
         }
-        let text = match number_text(self.lua, key) {
-            Some(text) => text,
-            None => key.to_string()?,
+        let text = match (key, number_text(self.lua, key)) {
+            (_, Some(text)) => text,
+            (Value::Boolean(truth), None) => truth.to_string(),
+            // What an object says of itself would be asked for from here; see `standard.lua`.
+            (_, None) => format!("{}: {:p}", type_name(key), key.to_pointer()),
         };
-        Ok(text.into_bytes())
+        text.into_bytes()
     }
 
     fn nested(&mut self, value: &Value) -> Result<(), Error> {
