@@ -9,7 +9,7 @@ sqlite = {}
 ---@field create? boolean
 ---@field connect_timeout? number seconds, 5 by default
 ---@field statement_timeout? number seconds, 60 by default
----@field max_connections? integer 2 by default
+---@field max_connections? integer 1 to 4, 2 by default
 
 ---@alias sqlite.cell string|number|boolean|nil
 

@@ -1,11 +1,11 @@
 //! What databases send and are sent: no cell and no date panics, a number is what it is written as,
-//! and no parameter gets out of its quotes.
+//! no parameter gets out of its quotes, and no text hides a `PRAGMA` from the check of statements.
 //!
 //! The first four bytes of an input are the number of a PostgreSQL type, the rest is a value.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use moonward::lua::sql::{Cell, Parts, cell, moment, push_literal};
+use moonward::lua::sql::{Cell, Parts, STATEMENT_MAX, cell, checked, moment, push_literal};
 
 /// Reads a quoted literal as PostgreSQL does; nothing may be left behind its end.
 fn read(literal: &str) -> Option<String> {
@@ -33,6 +33,15 @@ fuzz_target!(|input: &[u8]| {
         if let Some(text) = moment(input, parts) {
             assert!(text.len() <= 36 && text.is_ascii(), "{text}");
         }
+    }
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(sql) = checked(text)
+    {
+        assert_eq!(checked(sql), Ok(sql));
+        // What stands before it changes nothing, and it hides nothing of that.
+        let second = |before: &str| checked(&format!("{before};{sql}")).is_ok();
+        assert!(second("/*'*/--[\nSELECT '--', \"/*\"") || sql.len() > STATEMENT_MAX / 2);
+        assert!(!second("EXPLAIN PRAGMA main.hard_heap_limit=1"));
     }
     let Some((oid, value)) = input.split_first_chunk() else {
         return;

@@ -4,6 +4,7 @@
 //! the loopback. Where one of them is not installed its tests say so and pass, unless
 //! `MOONWARD_REQUIRE_SERVERS` is set, as `cargo xtask test` does.
 
+mod bounds;
 mod certificates;
 mod lua;
 mod mysql;

@@ -75,7 +75,7 @@ impl Database {
                 Server::Mysql(Box::new(handle))
             }
             Kind::Sqlite => {
-                let handle = Handle::open(kind, &options, Sqlite::new(&options)).await?;
+                let handle = Handle::open(kind, &options, Sqlite::new(&options)?).await?;
                 Server::Sqlite(Box::new(handle))
             }
         };

@@ -132,6 +132,9 @@ pub enum SqlError {
     /// Two statements of one text returned rows.
     #[error("two statements in one text returned rows; send them one by one")]
     TwoResults,
+    /// A statement that plugins may not run.
+    #[error("{0}")]
+    Refused(String),
     /// A parameter that the server could not take.
     #[error("parameter {0}: {1}")]
     Parameter(usize, &'static str),
@@ -145,7 +148,7 @@ impl SqlError {
     pub(super) fn leaves_connection(&self) -> bool {
         match self {
             Self::Statement(server) => !server.is_fatal(),
-            Self::Parameter(..) => true,
+            Self::Refused(_) | Self::Parameter(..) => true,
             _ => false,
         }
     }
@@ -180,6 +183,11 @@ fn reason(error: &sqlx::Error) -> String {
             Some(advice) => format!("{error}; {advice}"),
             None => error.to_string(),
         },
+        // What SQLite's thread does not survive is a row for which there was no memory.
+        sqlx::Error::WorkerCrashed => {
+            "the thread of SQLite ended, most likely for lack of memory; ask for less at a time"
+                .to_owned()
+        }
         error => {
             let mut text = error.to_string();
             let mut cause = error.source();
@@ -220,6 +228,10 @@ fn advice(code: &str) -> Option<&'static str> {
         }
         "57014" => Some("if it was the time-out, raise statement_timeout"),
         "57P03" => Some("the server is starting or stopping; try again"),
+        // SQLite's, which are numbers: https://www.sqlite.org/rescode.html
+        "7" | "3082" => Some("SQLite has 64 MiB for all plugins together; ask for less at a time"),
+        "13" => Some("a file that a plugin fills ends at 256 MiB, a database in memory at 64 MiB"),
+        "18" => Some("a value has at most 16 MiB"),
         _ => None,
     }
 }

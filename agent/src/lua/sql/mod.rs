@@ -28,3 +28,4 @@ pub use moment::{Parts, moment};
 pub use options::{CONNECT_TIMEOUT, Kind, MAX_CONNECTIONS, Options, QUERY_TIMEOUT, SslMode};
 pub use pool::IDLE_AFTER;
 pub use postgres::{cell, push_literal};
+pub use sqlite::{STATEMENT_MAX, checked};

@@ -18,6 +18,12 @@ pub const MAX_CONNECTIONS: usize = 2;
 /// More connections of one handle than this are a mistake: they come out of the server's own.
 const MAX_CONNECTIONS_MOST: usize = 32;
 
+/// Likewise for SQLite, where each is a thread and memory of this process.
+const MAX_CONNECTIONS_OF_FILE: usize = 4;
+
+/// The path of a database of SQLite that is in no file.
+const MEMORY: &str = ":memory:";
+
 /// Longer than any statement of a plugin.
 const TIMEOUT_MOST: Duration = Duration::from_hours(24);
 
@@ -109,7 +115,8 @@ pub struct Options {
     /// How long a statement may take. When it is given the server is told too, and stops the
     /// statement; by default it is only given up here, after [`QUERY_TIMEOUT`].
     pub statement_timeout: Option<Duration>,
-    /// Default [`MAX_CONNECTIONS`], at most 32.
+    /// Default [`MAX_CONNECTIONS`], at most 32; at most 4 for a file of SQLite, and always 1 for a
+    /// database in memory.
     pub max_connections: Option<usize>,
     /// SQLite's file. It has no default.
     pub path: Option<PathBuf>,
@@ -151,9 +158,13 @@ impl Options {
             return Err(SqlError::Option("port is 0; it is 1 to 65535".to_owned()));
         }
         let max = self.max_connections();
-        if max == 0 || max > MAX_CONNECTIONS_MOST {
+        let most = match kind {
+            Kind::Postgres | Kind::Mysql => MAX_CONNECTIONS_MOST,
+            Kind::Sqlite => MAX_CONNECTIONS_OF_FILE,
+        };
+        if max == 0 || max > most {
             return Err(SqlError::Option(format!(
-                "max_connections is {max}; it is 1 to {MAX_CONNECTIONS_MOST}"
+                "max_connections is {max}; it is 1 to {most}"
             )));
         }
         let times = [
@@ -218,7 +229,16 @@ impl Options {
     }
 
     pub(super) fn max_connections(&self) -> usize {
+        // Another connection would have another database.
+        if self.is_in_memory() {
+            return 1;
+        }
         self.max_connections.unwrap_or(MAX_CONNECTIONS)
+    }
+
+    /// Whether SQLite's database is in no file.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path == MEMORY)
     }
 
     /// Where and who, for messages.
@@ -333,6 +353,19 @@ mod tests {
         }
         let error = Options::default().check(Kind::Sqlite).unwrap_err();
         assert!(error.to_string().contains("path"), "{error}");
+        let many = Options {
+            max_connections: Some(5),
+            ..Options::default()
+        };
+        many.check(Kind::Mysql).unwrap();
+        let error = many.check(Kind::Sqlite).unwrap_err().to_string();
+        assert_eq!(error, "max_connections is 5; it is 1 to 4");
+        let one = Options {
+            path: Some(MEMORY.into()),
+            ..many
+        };
+        one.check(Kind::Sqlite).unwrap();
+        assert_eq!(one.max_connections(), 1);
     }
 
     #[test]
