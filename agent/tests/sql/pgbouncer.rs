@@ -111,6 +111,15 @@ async fn the_console_answers_again_and_again() {
         let clients = rows(&console, "show clients", &[]).await;
         assert!(clients.rows.len() >= 2, "{clients:?}");
     }
+    // One connection, and nothing that it had to refuse.
+    let log = std::fs::read_to_string(bouncer.path().join("log")).unwrap();
+    let login = "login attempt: db=pgbouncer ";
+    assert_eq!(log.matches(login).count(), 1, "{log}");
+    let (_, since) = log.split_once(login).unwrap();
+    for word in [" ERROR ", " WARNING ", "closing because: bad packet"] {
+        assert!(!since.contains(word), "{since}");
+    }
+
     let error = complaint(&console, "SELECT 1", &[]).await;
     assert!(
         error.contains("console") || error.contains("invalid command"),

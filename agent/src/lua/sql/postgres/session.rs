@@ -19,9 +19,14 @@ use crate::lua::sql::{Cell, Column, SqlError};
 /// Names of statements are never used twice, not even by two handles behind one pooler.
 static STATEMENT: AtomicU64 = AtomicU64::new(0);
 
+/// The database that stands for pgbouncer's console, which knows commands of its own alone and logs
+/// an error for everything else. <https://www.pgbouncer.org/usage.html#admin-console>
+const CONSOLE: &str = "pgbouncer";
+
 /// How to connect.
 pub(in crate::lua::sql) struct Postgres {
     place: String,
+    is_console: bool,
     options: PgConnectOptions,
     /// Tried when the server lets nobody in without encryption.
     encrypted: Option<PgConnectOptions>,
@@ -59,6 +64,7 @@ impl Postgres {
             .then(|| connect.clone().ssl_mode(PgSslMode::Require));
         Self {
             place: options.place(kind),
+            is_console: options.database(kind) == Some(CONSOLE),
             options: connect,
             encrypted,
             statement_timeout: options.statement_timeout,
@@ -139,10 +145,11 @@ impl Driver for Postgres {
             }
             (outcome, _) => outcome.map_err(failed)?,
         };
-        if let Some(time) = self.statement_timeout {
+        // The console has no such setting; we give up by ourselves there.
+        if let Some(time) = self.statement_timeout.filter(|_| !self.is_console) {
             let sql = format!("SET statement_timeout = {}", time.as_millis());
             match self.command(&mut connection, &sql).await {
-                // pgbouncer's console has no such setting; we give up by ourselves there.
+                // Nor may what else speaks the protocol have it.
                 Ok(()) | Err(SqlError::Statement(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -151,7 +158,12 @@ impl Driver for Postgres {
     }
 
     async fn is_alive(&self, session: &mut PgConnection) -> bool {
-        session.ping().await.is_ok()
+        if !self.is_console {
+            return session.ping().await.is_ok();
+        }
+        // A server with a database of that name does not know the command, but lives.
+        let answer = self.command(session, "SHOW VERSION").await;
+        matches!(answer, Ok(()) | Err(SqlError::Statement(_)))
     }
 
     async fn run(
