@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
+use super::flow::{FLOW_MAX, Lookahead, Watched};
 use super::scalar::{self, Tag};
 use super::tree::{EXPANDED_MAX, Key, Node, Size};
 
@@ -43,13 +44,24 @@ pub fn decode(text: &[u8]) -> Result<Node, YamlError> {
             problem: "invalid UTF-8".to_owned(),
         }
     })?;
-    let mut parser = Parser::new_from_str(text);
+    let lookahead = Lookahead::default();
+    let mut parser = Parser::new_from_iter(Watched::new(text, &lookahead));
     let mut builder = Builder::default();
+    let mut line = 1;
     while let Some(event) = parser.next_event() {
+        if lookahead.is_too_far() {
+            let problem = format!(
+                "more than some {FLOW_MAX} values, commas, colons and brackets in one [...], {{...}} \
+                 or text; read JSON with json.decode, or have it written without brackets"
+            );
+            return Err(YamlError { line, problem });
+        }
+        lookahead.restart();
         let (event, span) = event.map_err(|error| YamlError {
             line: error.marker().line(),
             problem: error.info().to_owned(),
         })?;
+        line = span.end.line().max(1);
         if matches!(event, Event::DocumentEnd) {
             break;
         }

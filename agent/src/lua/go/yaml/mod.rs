@@ -5,10 +5,12 @@
 //! as often as it is repeated, so a small text cannot become a large tree.
 
 mod build;
+mod flow;
 mod scalar;
 mod tree;
 
 pub use build::{DEPTH_MAX, NODES_MAX, TEXT_MAX, YamlError, decode};
+pub use flow::FLOW_MAX;
 pub use tree::{EXPANDED_MAX, Node};
 
 #[cfg(test)]

@@ -201,6 +201,37 @@ fn small_texts_do_not_become_large() {
     assert!(mistake(&" ".repeat(TEXT_MAX + 1)).contains("longer than"));
 }
 
+#[test]
+fn the_parser_looks_so_far_ahead_and_no_further() {
+    // None of these was counted before all of it was in memory.
+    for before in ["[", "{"] {
+        for part in [
+            "1,", "[],", "{a: 1},", "\"a\":1,", "&a ", "!a ", "? ", "*a,", "a: b,", "b,\n",
+        ] {
+            let text = format!("{before}{}", part.repeat(3_500_000 / part.len()));
+            let complaint = mistake(&text);
+            assert!(complaint.contains("json.decode"), "{text:.20} {complaint}");
+        }
+    }
+    let list = |count: usize| format!("[{}1]", "1,".repeat(count));
+    assert!(decode(list(FLOW_MAX - 3).as_bytes()).is_ok());
+    let complaint = mistake(&format!("a: 1\nb:\n- {}", list(FLOW_MAX + 200)));
+    assert!(
+        complaint.starts_with("yaml: line 3: more than some 65536"),
+        "{complaint}"
+    );
+    // Many of them, each told before the next begins, and texts with brackets in them.
+    let many = format!("- {}\n", list(1_000)).repeat(200);
+    assert!(decode(many.as_bytes()).is_ok());
+    let prose = format!(
+        "- |\n  {}\n",
+        "(Well, it is so: yes; a 'text'.) ".repeat(50_000)
+    );
+    assert!(decode(prose.as_bytes()).is_ok());
+    let block = "- a: 'b, [c]'\n".repeat(80_000);
+    assert!(decode(block.as_bytes()).is_ok());
+}
+
 proptest! {
     #[test]
     fn anything_is_a_tree_or_a_mistake(pieces in prop::collection::vec(prop::sample::select(&[
