@@ -2,12 +2,13 @@
 //!
 //! [`scan`] says which plugins there are and what is in them, [`watch`] when to look again, and
 //! [`path`] what a path leads through, so that every change on the way is seen. [`keeper`] has the
-//! plugins and its task; [`kept`] is one of them, [`backoff`] when it runs again, [`told`] what
-//! ZaLua's keys say of failures.
+//! plugins and its task, [`lives`] what becomes of each; [`kept`] is one of them, [`backoff`] when it
+//! runs again, [`told`] what ZaLua's keys say of failures.
 
 mod backoff;
 mod keeper;
 mod kept;
+mod lives;
 mod path;
 mod scan;
 mod told;
