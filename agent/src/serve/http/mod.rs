@@ -9,7 +9,7 @@
 //!
 //! The doors have a thread and a runtime of their own: the text of a hundred thousand series is
 //! written in one go, and the control socket must not wait for it.
-//! Tests: `agent/tests/http_door.rs`, `agent/tests/agent/http.rs`.
+//! Tests: `agent/tests/http_door/`, `agent/tests/agent/http.rs`.
 
 pub mod access;
 pub mod answer;
