@@ -5,15 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch as channel;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::kept::{Kept, Stand, Then};
-use super::scan::{Content, Found, INIT, Scan};
+use super::scan::{Content, Found, INIT, Place, Scan};
 use super::told::Told;
 use super::watch::Watch;
 use super::{Init, Pace, Plan};
+use crate::lua::register::Page;
 use crate::lua::{Ending, Host, Run};
+use crate::telemetry::Verdict;
 
 /// Changes that come within this time are looked at together.
 const SETTLE: Duration = Duration::from_millis(10);
@@ -42,9 +44,24 @@ pub(super) struct Keeper {
     pub(super) ends: JoinSet<(String, Run)>,
     /// One for every run that was left behind: it waits until that lets go of its thread.
     pub(super) releases: JoinSet<(String, Run)>,
-    /// When to look at the files.
+    /// When to look at the files; not before a look that is under way has ended.
     pub(super) look: Option<Instant>,
+    /// The look that is under way.
+    pub(super) looking: Option<Looking>,
     pub(super) told: Told,
+}
+
+/// A look at the files that is under way.
+#[derive(Debug)]
+pub(super) struct Looking {
+    plan: Arc<Plan>,
+    round: usize,
+    since: Instant,
+    /// What it is at.
+    place: Place,
+    /// Where it is told that it hangs.
+    page: Option<Arc<Page>>,
+    found: JoinHandle<Found>,
 }
 
 impl Keeper {
@@ -67,6 +84,7 @@ impl Keeper {
             ends: JoinSet::new(),
             releases: JoinSet::new(),
             look: None,
+            looking: None,
         }
     }
 
@@ -80,7 +98,7 @@ impl Keeper {
             }
         };
         self.settle_plan();
-        self.look().await;
+        self.begin_look(1);
         let tick = |period| {
             let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +111,8 @@ impl Keeper {
             tokio::select! {
                 biased;
                 () = told(&mut stop) => break,
-                Ok(()) = self.plans.changed() => self.follow().await,
+                Ok(()) = self.plans.changed() => self.follow(),
+                found = looked(&mut self.looking) => self.looked(found),
                 Some(ended) = self.ends.join_next(), if !self.ends.is_empty() => {
                     if let Ok((name, run)) = ended {
                         self.ended(&name, &run);
@@ -107,8 +126,11 @@ impl Keeper {
                 () = changed(&mut self.watch) => {
                     self.look.get_or_insert(Instant::now() + SETTLE);
                 }
-                () = until(due) => self.act().await,
-                _ = refresh.tick() => self.host.services().register.refresh(),
+                () = until(due) => self.act(),
+                _ = refresh.tick() => {
+                    self.host.services().register.refresh();
+                    self.tell_of_look();
+                }
                 _ = publish.tick() => self.host.services().register.publish(),
                 _ = count.tick() => self.told.count(self.is_quiet()),
             }
@@ -126,13 +148,14 @@ impl Keeper {
             let forget = plugin.missing.map(|since| since + AWAY);
             start.into_iter().chain(forget).min()
         });
-        plugins.chain(self.look).min()
+        let look = self.look.filter(|_| self.looking.is_none());
+        plugins.chain(look).min()
     }
 
-    async fn act(&mut self) {
+    fn act(&mut self) {
         let now = Instant::now();
-        if self.look.is_some_and(|at| at <= now) {
-            self.look().await;
+        if self.looking.is_none() && self.look.is_some_and(|at| at <= now) {
+            self.begin_look(1);
         }
         let is_away = |plugin: &Kept| plugin.missing.is_some_and(|since| since + AWAY <= now);
         let away: Vec<String> = self.names(is_away);
@@ -141,7 +164,7 @@ impl Keeper {
         }
         let is_due = |plugin: &Kept| matches!(plugin.stand, Stand::Waiting(at) if at <= now);
         for name in self.names(is_due) {
-            self.start(&name).await;
+            self.start(&name);
         }
     }
 
@@ -153,52 +176,98 @@ impl Keeper {
             .collect()
     }
 
-    /// Looks at all files, and again when more directories came under watch meanwhile.
-    pub(super) async fn look(&mut self) {
+    /// Has all files looked at as soon as that can be.
+    pub(super) fn look_soon(&mut self) {
+        self.look = Some(Instant::now());
+    }
+
+    /// Begins a look at all files, on a thread of its own: a directory on a server that is gone may
+    /// keep it for ever. `round` counts those that follow each other since more directories came
+    /// under watch.
+    fn begin_look(&mut self, round: usize) {
         self.look = match self.watch {
             Some(_) => None,
             None => Some(Instant::now() + WITHOUT_WATCH),
         };
-        for _ in 0..LOOKS_MAX {
-            self.take_events();
-            let scan = Scan {
-                plan: Arc::clone(&self.plan),
-                library: self.host.services().library.clone(),
-                open: self.watch.as_mut().map(Watch::begin).unwrap_or_default(),
-                known: self
-                    .plugins
-                    .iter()
-                    .map(|(name, plugin)| (name.clone(), plugin.path.clone()))
-                    .collect(),
-            };
-            let Ok(mut found) = spawn_blocking(move || scan.look()).await else {
-                tracing::error!("looking for plugins failed");
-                return;
-            };
-            if self.take_events() {
-                self.look.get_or_insert(Instant::now() + SETTLE);
-            }
-            if let Some(watch) = &self.watch {
-                found.leave_out(&watch.changing());
-            }
-            let again = self
-                .watch
-                .as_mut()
-                .map(|watch| watch.watch(&found.interests));
-            self.meet(found);
-            match again {
-                Some(Ok(true)) => {}
-                Some(Err(error)) => {
-                    tracing::error!(%error, "changes of plugins are seen late: inotify refuses");
-                    self.watch = None;
-                    self.look = Some(Instant::now() + WITHOUT_WATCH);
-                    return;
-                }
-                Some(Ok(false)) | None => return,
-            }
+        self.take_events();
+        let plugins = self.plugins.iter();
+        let known = plugins.map(|(name, plugin)| (name.clone(), plugin.path.clone()));
+        let scan = Scan {
+            plan: Arc::clone(&self.plan),
+            library: self.host.services().library.clone(),
+            open: self.watch.as_mut().map(Watch::begin).unwrap_or_default(),
+            known: known.collect(),
+            place: Place::default(),
+        };
+        self.looking = Some(Looking {
+            plan: Arc::clone(&self.plan),
+            round,
+            since: Instant::now(),
+            place: scan.place.clone(),
+            page: None,
+            found: spawn_blocking(move || scan.look()),
+        });
+    }
+
+    /// A look has ended.
+    fn looked(&mut self, found: Result<Found, JoinError>) {
+        let Some(looking) = self.looking.take() else {
+            return;
+        };
+        let Ok(mut found) = found else {
+            tracing::error!("looking for plugins failed");
+            self.look = Some(Instant::now() + WITHOUT_WATCH);
+            return;
+        };
+        if looking.page.is_some() {
+            tracing::info!("looking for plugins has come to its end");
         }
-        // The tree changes under the look; once more, and not at once.
-        self.look = Some(Instant::now() + AWAY);
+        if !Arc::ptr_eq(&looking.plan, &self.plan) {
+            // It looked for what was to run before.
+            return self.look_soon();
+        }
+        if self.take_events() {
+            self.look.get_or_insert(Instant::now() + SETTLE);
+        }
+        if let Some(watch) = &self.watch {
+            found.leave_out(&watch.changing());
+        }
+        let again = self
+            .watch
+            .as_mut()
+            .map(|watch| watch.watch(&found.interests));
+        self.meet(found);
+        match again {
+            Some(Ok(true)) if looking.round < LOOKS_MAX => self.begin_look(looking.round + 1),
+            // The tree changes under the look; once more, and not at once.
+            Some(Ok(true)) => self.look = Some(Instant::now() + AWAY),
+            Some(Err(error)) => {
+                tracing::error!(%error, "changes of plugins are seen late: inotify refuses");
+                self.watch = None;
+                self.look = Some(Instant::now() + WITHOUT_WATCH);
+            }
+            Some(Ok(false)) | None => {}
+        }
+    }
+
+    /// Tells once of a look that does not come to its end, on a page by the name of what it is at.
+    fn tell_of_look(&mut self) {
+        let Some(looking) = &mut self.looking else {
+            return;
+        };
+        if looking.page.is_some() || looking.since.elapsed() < self.pace.hanging {
+            return;
+        }
+        let place = looking.place.get().display().to_string();
+        let page = self.host.services().register.page(&place);
+        page.set(Verdict::Degraded(
+            "reading it hangs; changes of plugins are not seen before that ends".to_owned(),
+        ));
+        tracing::warn!(
+            place,
+            "reading hangs; changes of plugins are not seen before that ends"
+        );
+        looking.page = Some(page);
     }
 
     /// Takes note of what has happened to the files so far; whether that is a reason to look.
@@ -256,7 +325,7 @@ impl Keeper {
     }
 
     /// Follows a new plan: what differs, and nothing else.
-    async fn follow(&mut self) {
+    fn follow(&mut self) {
         let old = Arc::clone(&self.plan);
         self.plan = self.plans.borrow_and_update().clone();
         self.settle_plan();
@@ -272,7 +341,7 @@ impl Keeper {
                 self.restart(&name);
             }
         }
-        self.look().await;
+        self.look_soon();
     }
 
     /// Tells the library what the plan has for it.
@@ -303,6 +372,14 @@ impl Keeper {
 async fn told(stop: &mut channel::Receiver<bool>) {
     // An error means that whoever could say so is gone, which is as good as being told.
     if stop.wait_for(|stop| *stop).await.is_err() {}
+}
+
+/// Returns when the look that is under way has ended; never without one.
+async fn looked(looking: &mut Option<Looking>) -> Result<Found, JoinError> {
+    match looking {
+        Some(looking) => (&mut looking.found).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn until(due: Option<Instant>) {

@@ -88,30 +88,14 @@ impl Keeper {
 
     /// Starts a plugin whose time has come; a file that could not be read is read again, and so is a
     /// directory.
-    pub(super) async fn start(&mut self, name: &str) {
+    pub(super) fn start(&mut self, name: &str) {
         if let Some(plugin) = self.plugins.get_mut(name)
-            && matches!(plugin.content, Content::Closed(_))
-        {
-            plugin.stand = Stand::Still;
-            self.look().await;
-            // `meet` does nothing for what is as it was.
-            let as_it_was = self.plugins.get(name).is_some_and(|plugin| {
-                plugin.missing.is_none()
-                    && matches!(plugin.stand, Stand::Still)
-                    && matches!(plugin.content, Content::Closed(_))
-            });
-            if as_it_was {
-                self.begin(name);
-            }
-            return;
-        }
-        if let Some(plugin) = self.plugins.get_mut(name)
-            && matches!(plugin.content, Content::Unreadable(_))
+            && matches!(plugin.content, Content::Unreadable(_) | Content::Closed(_))
         {
             plugin.stand = Stand::Still;
             // What is found out now is followed by what `meet` makes of a change.
             plugin.content = Content::BeingWritten;
-            self.look().await;
+            self.look_soon();
             return;
         }
         self.begin(name);

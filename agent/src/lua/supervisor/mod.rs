@@ -58,6 +58,8 @@ pub(super) struct Pace {
     pub(super) count: Duration,
     /// A run this long was steady: the pauses begin anew.
     pub(super) steady: Duration,
+    /// A look at the files that takes longer than this hangs.
+    pub(super) hanging: Duration,
 }
 
 impl Default for Pace {
@@ -69,6 +71,7 @@ impl Default for Pace {
             publish: Duration::from_secs(10),
             count: Duration::from_mins(1),
             steady: Duration::from_mins(2),
+            hanging: Duration::from_secs(5),
         }
     }
 }
@@ -133,6 +136,8 @@ impl Supervisor {
 mod closed_tests;
 #[cfg(test)]
 mod hang_tests;
+#[cfg(test)]
+mod look_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::path::{Step, walk};
 use super::watch::Interests;
@@ -31,6 +31,27 @@ pub(super) struct Scan {
     pub(super) open: HashSet<Step>,
     /// The plugins that were there before, and their files.
     pub(super) known: BTreeMap<String, PathBuf>,
+    /// Says what the look is at.
+    pub(super) place: Place,
+}
+
+/// What a look is at: a directory, or a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place(Arc<Mutex<PathBuf>>);
+
+impl Place {
+    fn set(&self, path: &Path) {
+        path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        #[cfg(test)]
+        tests::hold(path);
+    }
+
+    pub(super) fn get(&self) -> PathBuf {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// What there is.
@@ -110,6 +131,7 @@ impl Scan {
     }
 
     fn directory(&self, directory: &Path, is_stock: bool, found: &mut Found) {
+        self.place.set(directory);
         let mut steps = Vec::new();
         let end = walk(directory, &mut steps);
         take(&mut found.interests, &steps);
@@ -184,6 +206,7 @@ impl Scan {
     }
 
     fn file(&self, path: &Path, name: &str, found: &mut Found) {
+        self.place.set(path);
         let mut steps = Vec::new();
         // Whether it can be reached is found out by reading it.
         walk(path, &mut steps).ok();
@@ -272,5 +295,42 @@ impl Init {
     /// Whether nothing else is to run.
     pub(super) fn is_alone(init: Option<&Self>) -> bool {
         init.is_some_and(|init| init.alone)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Condvar;
+
+    use super::*;
+
+    static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    static CHANGED: Condvar = Condvar::new();
+
+    /// While this is there, looking at the path hangs, as on a server that is gone.
+    pub(in super::super) struct Hold(PathBuf);
+
+    impl Hold {
+        pub(in super::super) fn new(path: PathBuf) -> Self {
+            HELD.lock().unwrap().insert(path.clone());
+            Self(path)
+        }
+    }
+
+    impl Drop for Hold {
+        fn drop(&mut self) {
+            HELD.lock().unwrap().remove(&self.0);
+            CHANGED.notify_all();
+        }
+    }
+
+    pub(super) fn hold(path: &Path) {
+        let held = HELD.lock().unwrap();
+        drop(
+            CHANGED
+                .wait_while(held, |held| held.contains(path))
+                .unwrap(),
+        );
     }
 }

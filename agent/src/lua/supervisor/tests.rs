@@ -17,6 +17,7 @@ const PACE: Pace = Pace {
     publish: Duration::from_millis(20),
     count: Duration::from_millis(20),
     steady: Duration::from_mins(2),
+    hanging: Duration::from_millis(50),
 };
 
 /// A supervisor over directories of its own.
@@ -117,6 +118,11 @@ impl Scene {
             "waited too long until {what}: {:#?}",
             self.stage.board.statuses()
         );
+    }
+
+    pub(super) fn follow(&self, config: PluginConfig) {
+        let plan = Plan { config, init: None };
+        self.supervisor.as_ref().unwrap().follow(plan);
     }
 
     pub(super) fn stop(&mut self) -> bool {
@@ -400,11 +406,7 @@ fn a_plan_is_followed_where_it_differs() {
         ..PluginConfig::default()
     };
     config.common.enabled = false;
-    let follow = |config: &PluginConfig| {
-        let config = config.clone();
-        let plan = Plan { config, init: None };
-        scene.supervisor.as_ref().unwrap().follow(plan);
-    };
+    let follow = |config: &PluginConfig| scene.follow(config.clone());
     follow(&config);
     scene.until("both are off", |scene| {
         scene.verdict("a") == Some("off") && scene.verdict("b") == Some("off")
