@@ -16,6 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 
 use super::Fault;
+use super::debug::OWN;
 use crate::model::{Clock, Moment};
 
 /// How many instructions pass between two looks: some 10 µs.
@@ -24,6 +25,9 @@ const STEP: u32 = 1000;
 /// A turn that is over time is ended only when it has also computed for this part of it: on a
 /// machine that is busy with others, an honest turn takes long and computes little.
 const COMPUTED_PART: u32 = 4;
+
+/// How many calls of the library's own there may be above the script's: there are three or so.
+const LEVELS_MAX: usize = 20;
 
 /// How much a script may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +109,7 @@ impl Budget {
                 return Ok(VmState::Continue);
             };
             budget.end(fault, || where_it_is(debug));
-            let always = HookTriggers::new().every_nth_instruction(1);
-            lua.set_global_hook(always, |_, _| Err(over()))?;
+            halt(lua)?;
             Err(over())
         })
     }
@@ -157,9 +160,20 @@ impl Budget {
     }
 
     /// Looks whether the turn is over, for library functions that work long without an instruction
-    /// of the script: they return when it is, and the script ends at its next instruction.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.is_over() || self.judge().is_some()
+    /// of the script. When it is, it ends here as it does in the hook: not one more instruction of
+    /// the script runs, and what is told of it is the limit.
+    ///
+    /// # Errors
+    /// When the turn is over. The function returns the error; what it has so far is no result.
+    pub(crate) fn check(&self, lua: &Lua) -> mlua::Result<()> {
+        if !self.is_over() {
+            let Some(fault) = self.judge() else {
+                return Ok(());
+            };
+            self.end(fault, || where_the_script_is(lua));
+        }
+        halt(lua)?;
+        Err(over())
     }
 
     fn judge(&self) -> Option<Fault> {
@@ -202,6 +216,12 @@ fn computed() -> u64 {
     u64::try_from(nanoseconds).unwrap_or(u64::MAX)
 }
 
+/// Has an error raised before each instruction from here to the end of the turn.
+fn halt(lua: &Lua) -> mlua::Result<()> {
+    let always = HookTriggers::new().every_nth_instruction(1);
+    lua.set_global_hook(always, |_, _| Err(over()))
+}
+
 fn over() -> mlua::Error {
     mlua::Error::runtime("the script's turn is over")
 }
@@ -211,3 +231,25 @@ fn where_it_is(debug: &Debug<'_>) -> String {
     let file = source.short_src.unwrap_or_default();
     format!("{file}:{}:", debug.current_line().unwrap_or_default())
 }
+
+/// The innermost line of the script's own, seen from a library function that it called.
+fn where_the_script_is(lua: &Lua) -> String {
+    for level in 0..LEVELS_MAX {
+        let place = lua.inspect_stack(level, |frame| {
+            let source = frame.source();
+            let name = source.source.as_deref().unwrap_or_default();
+            let is_own = source.what == "C" || OWN.contains(&name);
+            (!is_own).then(|| where_it_is(frame))
+        });
+        match place {
+            Some(None) => {}
+            Some(Some(place)) => return place,
+            None => break,
+        }
+    }
+    String::new()
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

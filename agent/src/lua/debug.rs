@@ -7,7 +7,7 @@
 use mlua::{Function, Lua, LuaString, Result, Table, Value, Variadic};
 
 /// What the host's own Lua is called.
-const OWN: [&str; 4] = ["=prelude.lua", "=standard.lua", "=files.lua", "=string.lua"];
+pub(super) const OWN: [&str; 4] = ["=prelude.lua", "=standard.lua", "=files.lua", "=string.lua"];
 
 /// The table for the global `debug`.
 pub(super) fn library(lua: &Lua) -> Result<Table> {

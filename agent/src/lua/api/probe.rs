@@ -154,7 +154,7 @@ fn found(
     });
     readings.sort_unstable_by(|one, other| one.series.cmp(&other.series));
     let list = lua.create_table()?;
-    each(context, &readings, |reading| {
+    each(lua, context, &readings, |reading| {
         list.raw_push(table_of(lua, store.clock(), reading)?)
     })?;
     Ok(list)

@@ -1,6 +1,6 @@
 //! `regexp`: regular expressions as Go's package of that name writes them.
 //!
-//! The engine is Rust's, which like Go's takes time in proportion to the text and never more.
+//! The engine is Rust's: like Go's, one search takes time in proportion to the text and never more.
 //! [`crate::lua::go::regexp`] rewrites what the two write differently.
 
 use std::sync::{Arc, OnceLock};
@@ -29,7 +29,7 @@ const SIZE_MIN: usize = 512;
 /// What the engine keeps for a search beside the expression, in bytes.
 const CACHE: usize = 131_072;
 
-/// The most work of one search, which nothing can stop: bytes of the text times bytes of the compiled
+/// The most work of one search, which nothing can stop; between two it is looked at the turn's time: bytes of the text times bytes of the compiled
 /// expression. The engine may look at every state of the expression at every byte, which took 0.1 to
 /// 0.6 ns per byte times byte with the worst expressions that were tried, so this is about a second.
 const WORK_MAX: usize = 3_000_000_000;
@@ -150,11 +150,13 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let subject = subject.as_bytes();
         expression.check(&arguments, 2, &subject)?;
         let found: Table = lua.create_table()?;
+        let mut places = expression.regex.find_iter(&subject);
         let mut count = 0.0;
-        for one in expression.regex.find_iter(&subject) {
-            if (most >= 0.0 && count >= most) || context.budget.is_spent() {
-                break;
-            }
+        // Each place is a search of its own, which may go to the end of the text before it finds it.
+        while !(most >= 0.0 && count >= most)
+            && let Some(one) = places.next()
+        {
+            context.budget.check(lua)?;
             found.raw_push(lua.create_string(one.as_bytes())?)?;
             count += 1.0;
         }

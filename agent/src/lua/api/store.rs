@@ -11,6 +11,9 @@ use crate::lua::context::Context;
 use crate::model::{Clock, Glob, Rate, Series, Value};
 use crate::store::{Reading, ReadingRef};
 
+/// After how many readings it is looked whether the turn is over.
+const LOOK: usize = 256;
+
 pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("get", |lua, context, arguments| {
         let series = series(lua, &arguments, 2)?;
@@ -28,8 +31,9 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
     module.function("find", |lua, context, arguments| {
         let pattern = Glob::new(&arguments.text(1)?);
         let list = lua.create_table()?;
-        each(context, &context.services.store.scan(&pattern), |reading| {
-            list.raw_push(table_of(lua, context.services.store.clock(), reading)?)
+        let store = &context.services.store;
+        each(lua, context, &store.scan(&pattern), |reading| {
+            list.raw_push(table_of(lua, store.clock(), reading)?)
         })?;
         Ok(list)
     })?;
@@ -88,16 +92,17 @@ pub(super) fn seconds(arguments: &Arguments, position: usize) -> Result<Duration
         .map_err(|_| arguments.wrong(position, "number of seconds expected, not below 0"))
 }
 
-/// Goes through readings until the turn is over; what a script of a million series is shown takes
-/// time without an instruction of its own.
+/// Goes through all readings, or fails when the turn is over; what a script of a million series is
+/// shown takes time without an instruction of its own.
 pub(super) fn each(
+    lua: &Lua,
     context: &Context,
     readings: &[Reading],
     mut show: impl FnMut(&Reading) -> mlua::Result<()>,
 ) -> mlua::Result<()> {
     for (index, reading) in readings.iter().enumerate() {
-        if index % 256 == 255 && context.budget.is_spent() {
-            break;
+        if index % LOOK == LOOK - 1 {
+            context.budget.check(lua)?;
         }
         show(reading)?;
     }

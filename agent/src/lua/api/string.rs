@@ -21,7 +21,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let subject = subject.as_bytes();
         let from = start(&arguments, subject.len())?;
         let plain = !matches!(arguments.get(4), Value::Nil | Value::Boolean(false));
-        let is_over = || context.budget.is_spent();
+        let is_over = || context.budget.check(lua).is_err();
         let mut budget = Budget::until(&is_over);
         let found = find(&subject, &pattern.as_bytes(), from, plain, &mut budget);
         let Some(found) = found.map_err(raise)? else {
@@ -39,7 +39,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let subject = subject.as_bytes();
         let from = start(&arguments, subject.len())?;
         let pattern = Pattern::compile(&pattern.as_bytes()).map_err(raise)?;
-        let is_over = || context.budget.is_spent();
+        let is_over = || context.budget.check(lua).is_err();
         let found = pattern.find(&subject, from, &mut Budget::until(&is_over));
         match found.map_err(raise)? {
             Some(found) => captures(lua, &subject, &found),
@@ -113,7 +113,7 @@ fn step(lua: &Lua, context: &Context, arguments: &Arguments) -> Result<MultiValu
         Value::Boolean(true) => Pattern::compile(&pattern),
         _ => Pattern::compile_global(&pattern),
     };
-    let is_over = || context.budget.is_spent();
+    let is_over = || context.budget.check(lua).is_err();
     let mut budget = Budget::until(&is_over);
     let found = pattern.and_then(|pattern| pattern.find(&subject, from, &mut budget));
     let Some(found) = found.map_err(raise)? else {
@@ -140,7 +140,7 @@ fn replace(
     let most = most
         .is_finite()
         .then_some(usize::try_from(whole(most)).unwrap_or(0));
-    let is_over = || context.budget.is_spent();
+    let is_over = || context.budget.check(lua).is_err();
     let mut budget = Budget::until(&is_over);
     let replaced = pattern.gsub(&subject, most, &mut budget, |found, result| {
         expand(&replacement, found, &subject, result)

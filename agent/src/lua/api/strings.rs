@@ -12,8 +12,8 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let (text, separator) = (text.as_bytes(), separator.as_bytes());
         let parts = lua.create_table()?;
         for (index, part) in strings::split(&text, &separator).enumerate() {
-            if index % LOOK == LOOK - 1 && context.budget.is_spent() {
-                break;
+            if index % LOOK == LOOK - 1 {
+                context.budget.check(lua)?;
             }
             parts.raw_push(lua.create_string(part)?)?;
         }

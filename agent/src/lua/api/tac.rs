@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use mlua::Lua;
+
 use super::{Failure, Found, Module, file, object};
 use crate::lua::budget::Budget;
 use crate::lua::context::Context;
@@ -29,13 +31,16 @@ struct Backward {
     /// Whether a line may end where the buffer does, though there is no line feed: at the end of
     /// the file, and behind a line feed that was taken off.
     has_line: bool,
+    /// Whether part of the line that is read was passed over, because it is too long.
+    is_long: bool,
     _held: Held,
 }
 
 /// Why there is no line.
 enum NoLine {
     Long,
-    Interrupted,
+    /// The turn is over.
+    Over(mlua::Error),
     Read(io::Error),
 }
 
@@ -59,6 +64,7 @@ impl Backward {
             unread: data.len(),
             buffer: Vec::new(),
             has_line: data.len() > 0,
+            is_long: false,
             _held: held,
         };
         this.fill()?;
@@ -83,32 +89,31 @@ impl Backward {
         Ok(true)
     }
 
-    fn line(&mut self, budget: &Budget) -> Result<Option<Vec<u8>>, NoLine> {
+    fn line(&mut self, lua: &Lua, budget: &Budget) -> Result<Option<Vec<u8>>, NoLine> {
         if !self.has_line {
             return Ok(None);
         }
         let mut searched = 0;
-        let mut is_long = false;
         loop {
             let ahead = self.buffer.len() - searched;
             let unsearched = self.buffer.get(..ahead).unwrap_or_default();
             if let Some(at) = unsearched.iter().rposition(|byte| *byte == b'\n') {
                 let line = self.buffer.split_off(at);
                 self.buffer.shrink_to(BLOCK * 2);
+                let is_long = std::mem::take(&mut self.is_long);
                 return whole(line.get(1..).unwrap_or_default(), is_long);
             }
             searched = self.buffer.len();
             if searched > LINE_MAX {
                 // Its rest is passed over, so that the next call gives the line before it.
-                is_long = true;
+                self.is_long = true;
                 self.buffer.clear();
                 searched = 0;
             }
-            if budget.is_spent() {
-                return Err(NoLine::Interrupted);
-            }
+            budget.check(lua).map_err(NoLine::Over)?;
             if !self.fill()? {
                 self.has_line = false;
+                let is_long = std::mem::take(&mut self.is_long);
                 return whole(&std::mem::take(&mut self.buffer), is_long);
             }
         }
@@ -147,9 +152,10 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         let Some(file) = object.as_mut() else {
             return Ok(Found::Not("file is closed".to_owned()));
         };
-        Ok(match file.line(&context.budget) {
+        Ok(match file.line(lua, &context.budget) {
             Ok(Some(line)) => Found::Is(lua.create_string(line)?),
-            Ok(None) | Err(NoLine::Interrupted) => Found::Nothing,
+            Ok(None) => Found::Nothing,
+            Err(NoLine::Over(error)) => return Err(error.into()),
             Err(NoLine::Long) => Found::Not(format!("line is longer than {LINE_MAX} bytes")),
             Err(NoLine::Read(error)) => Found::Not(file::go_error(&error)),
         })

@@ -29,9 +29,12 @@ pub enum PatternError {
     /// More captures than [`super::CAPTURES_MAX`].
     #[error("too many captures")]
     TooManyCaptures,
-    /// Too many nested attempts, or the budget is used up.
+    /// Too many nested attempts, or the steps are used up.
     #[error("pattern too complex")]
     TooComplex,
+    /// The caller said that it is over, see [`Budget::until`].
+    #[error("the turn is over")]
+    Over,
     /// The pattern is longer than [`PATTERN_MAX`].
     #[error("pattern too long (at most {PATTERN_MAX} bytes)")]
     PatternTooLong,
@@ -97,7 +100,7 @@ impl<'a> Budget<'a> {
             self.asks_at = self.left.saturating_sub(Self::ASKS_EVERY);
             if self.is_over.is_some_and(|is_over| is_over()) {
                 self.left = 0;
-                return Err(PatternError::TooComplex);
+                return Err(PatternError::Over);
             }
         }
         left.map(|_| ()).ok_or(PatternError::TooComplex)
