@@ -46,9 +46,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
         };
         tracing::info!(plugin = context.name, "Start plugin: `{file}`");
         let page = context.services.register.page(&file);
-        if page.run().is_none_or(|run| run.ending().is_some()) {
-            page.set(crate::telemetry::Verdict::Off);
-        }
+        page.is_made();
         let made = Handle {
             file,
             page,
@@ -110,8 +108,8 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
             descendants.most()
         )));
     };
-    // Also one that another object of the same file was told to stop: the two do not overlap.
-    let before = handle.page.predecessor();
+    // Also those that other objects of the same file were told to stop: none overlap.
+    let before = handle.page.predecessors();
     let services = &context.services;
     let script = script(context, &handle.file);
     let run = Host::of(Arc::clone(services)).start_child(script, &context.account, before);
