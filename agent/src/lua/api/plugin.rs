@@ -1,6 +1,6 @@
 //! `plugin`: what a plugin says about itself, and plugins that a script runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlua::{IntoLua, Lua, Table, Value};
@@ -45,7 +45,7 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             )));
         };
         tracing::info!(plugin = context.name, "Start plugin: `{file}`");
-        let page = context.services.register.page(&file);
+        let page = context.services.register.page(&page_name(&file));
         page.is_made();
         let made = Handle {
             file,
@@ -126,6 +126,15 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
     });
     *current = Some(run);
     Ok(())
+}
+
+/// The name of the page of a file: its absolute path. The plugins of the service have theirs under
+/// names without a slash, and those pages are not to be had by a name.
+fn page_name(file: &str) -> String {
+    let path = std::path::absolute(file);
+    // No file, or no working directory.
+    let path = path.unwrap_or_else(|_| Path::new("/").join(file));
+    path.to_string_lossy().into_owned()
 }
 
 /// The script of a file, with the settings that the configuration has for its name; outside the
