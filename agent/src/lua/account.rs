@@ -6,9 +6,11 @@
 //!
 //! A state learns what is left when its turn begins and pays when the turn ends: turns that run at
 //! the same moment may together go beyond the limit, until the first of them ends. So few of them
-//! run at the same moment, which also keeps a script that runs hundreds from taking all threads.
+//! run at the same moment, which also keeps a script that runs hundreds from taking all threads. Of
+//! those that hang a few more may be there, so that their siblings can go on.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,7 +33,11 @@ const PLUGINS_MAX: usize = 1000;
 
 /// How many of the scripts that a script runs, and that those run, have a turn at the same time. The
 /// script itself always can, so that it may stop those that hang.
-const PLACES: usize = 2;
+pub(super) const PLACES: usize = 2;
+
+/// How many more turns of theirs may hang without keeping a place from the others. Each has a thread,
+/// of which all scripts together have 32.
+const HANGING_MAX: usize = 6;
 
 /// The least that a turn begins with, in bytes: a script that has less would fail at the first thing
 /// that it does, or somewhere in the engine's own work for it.
@@ -61,6 +67,15 @@ struct Shared {
     values: Arc<Quota>,
     plugins: Arc<Quota>,
     places: Arc<Semaphore>,
+    hanging: Arc<Semaphore>,
+}
+
+/// What a turn holds for as long as it has a thread: a place, if it needs one.
+#[derive(Debug)]
+pub(super) struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    /// What it holds instead when it hangs.
+    hanging: Arc<Semaphore>,
 }
 
 /// A state's entry in its account; what it takes is given back when this is dropped.
@@ -97,6 +112,7 @@ impl Account {
                 values: Quota::new(VALUES_MAX),
                 plugins: Quota::new(PLUGINS_MAX),
                 places: Arc::new(Semaphore::new(PLACES)),
+                hanging: Arc::new(Semaphore::new(HANGING_MAX)),
             })
         };
         Arc::new(Self {
@@ -131,10 +147,21 @@ impl Account {
 
     /// Waits for a place among the turns of those that are charged to the same script, to be held
     /// for as long as the turn; that script itself needs none.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.above.as_ref()?;
-        // It is never closed.
-        Arc::clone(&self.held.places).acquire_owned().await.ok()
+    pub(super) async fn place(&self) -> Place {
+        let mut place = self.beside();
+        if self.above.is_some() {
+            // It is never closed.
+            place.permit = Arc::clone(&self.held.places).acquire_owned().await.ok();
+        }
+        place
+    }
+
+    /// No place, for a turn that needs none: one in which no Lua runs.
+    pub(super) fn beside(&self) -> Place {
+        Place {
+            permit: None,
+            hanging: Arc::clone(&self.held.hanging),
+        }
     }
 
     /// What its state and those of all that it runs take, in bytes.
@@ -189,6 +216,18 @@ impl Account {
     fn passed(&self) -> Option<usize> {
         let passed = |account: &&Self| account.sum() > account.limit;
         self.chain().find(passed).map(|account| account.limit)
+    }
+}
+
+impl Place {
+    /// Lets another turn have the place of one that hangs, as soon as fewer than [`HANGING_MAX`] of
+    /// the same script have done so; goes on for ever.
+    pub(super) async fn pass_on(&mut self) -> Infallible {
+        if self.permit.is_some() {
+            // It is never closed; what was held before is given back.
+            self.permit = Arc::clone(&self.hanging).acquire_owned().await.ok();
+        }
+        std::future::pending().await
     }
 }
 
@@ -261,95 +300,4 @@ impl Drop for Charge {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_script_runs_is_charged_to_it_and_to_all_above() {
-        let plugin = Account::new(100);
-        let child = plugin.child(80);
-        let grandchild = child.child(1000);
-        plugin.set(10);
-        child.set(20);
-        grandchild.set(30);
-        assert_eq!((plugin.sum(), child.sum(), grandchild.sum()), (60, 50, 30));
-        assert_eq!(grandchild.room(), (30, 80), "its parent's limit is nearest");
-        assert_eq!(plugin.room(), (40, 100));
-        plugin.set(45);
-        assert_eq!(grandchild.room(), (5, 100));
-        assert_eq!(grandchild.passed(), None);
-        grandchild.set(40);
-        assert_eq!(grandchild.passed(), Some(100));
-        assert_eq!((grandchild.room(), plugin.room()), ((0, 100), (0, 100)));
-        child.set(0);
-        assert_eq!((plugin.sum(), grandchild.passed()), (85, None));
-        assert!(Arc::ptr_eq(&plugin.handles(), &grandchild.handles()));
-    }
-
-    #[test]
-    fn plugins_of_the_first_script_stand_apart() {
-        let first = Account::first(100);
-        let plugin = first.child(100);
-        let child = plugin.child(100);
-        plugin.set(90);
-        child.set(10);
-        assert_eq!((first.sum(), plugin.sum()), (0, 100));
-        assert_eq!((first.room(), child.room()), ((100, 100), (0, 100)));
-        assert!(!Arc::ptr_eq(&first.handles(), &plugin.handles()));
-    }
-
-    #[test]
-    fn nothing_is_shown_twice() {
-        let plugin = Account::new(100);
-        let (child, other) = (plugin.child(100), plugin.child(100));
-        plugin.set(1);
-        child.set(2);
-        other.set(4);
-        let shown = |accounts: &[&Arc<Account>]| Account::shown(accounts.iter().copied());
-        assert_eq!(shown(&[]), 0);
-        assert_eq!(shown(&[&plugin]), 7);
-        assert_eq!(shown(&[&child, &other]), 6);
-        assert_eq!(shown(&[&plugin, &child]), 7, "a file that runs itself");
-        let apart = Account::new(100);
-        apart.set(8);
-        assert_eq!(shown(&[&apart, &child]), 10);
-    }
-
-    #[test]
-    fn a_state_gives_up_what_it_does_not_use_before_it_is_too_large() {
-        let limit = 24 * 1_048_576;
-        let account = Account::new(limit);
-        let (one, two) = (Lua::new(), Lua::new());
-        let sibling = Charge::new(&account.child(usize::MAX), &one).unwrap();
-        let charge = Charge::new(&account.child(usize::MAX), &two).unwrap();
-        // Both turns begin while there is much.
-        assert_eq!((sibling.begin(&one), charge.begin(&two)), (None, None));
-        let take = "kept = ('x'):rep(8e6)";
-        let waste = "local garbage = ('x'):rep(8e6)";
-        one.load(take).exec().unwrap();
-        assert_eq!(sibling.settle(&one), None);
-        two.load(waste).exec().unwrap();
-        assert_eq!(charge.settle(&two), None, "what it does not use is gone");
-        assert_eq!(charge.begin(&two), None);
-        let error = two.load(take).exec().unwrap_err();
-        assert!(matches!(error, mlua::Error::MemoryError(_)), "{error}");
-        assert_eq!(charge.nearest(), limit);
-        two.gc_collect().unwrap();
-        two.set_memory_limit(0).unwrap();
-        two.load(take).exec().unwrap();
-        assert_eq!(charge.settle(&two), Some(limit));
-        assert_eq!(
-            charge.begin(&two),
-            Some(limit),
-            "no turn begins with nothing"
-        );
-        drop(charge);
-        assert_eq!(
-            sibling.settle(&one),
-            None,
-            "a state that is gone takes nothing"
-        );
-        drop(sibling);
-        assert_eq!(account.sum(), 0);
-    }
-}
+mod tests;

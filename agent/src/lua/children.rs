@@ -54,4 +54,6 @@ impl Children {
 }
 
 #[cfg(test)]
+mod hang_tests;
+#[cfg(test)]
 mod tests;

@@ -3,17 +3,17 @@
 //! This runs on the runtime, where nobody may wait for a state: all that is known here of a script
 //! is its [`Engine`], which is in the hands of a turn or of nobody.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mlua::Function;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::account::Account;
+use super::account::{Account, Place};
 use super::budget::Budget;
 use super::engine::{Begin, Came, Engine, Results};
 use super::pool::{Lost, Pool};
@@ -21,6 +21,11 @@ use super::{Fault, ScriptError};
 
 /// How long a script that is to end may go on with its turn before it is left behind.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A turn that lasts longer hangs in a call of the library or the system: Lua itself is ended
+/// sooner, unless the configuration gives it more time. So long a turn may also wait for a place or
+/// a thread before that is told.
+pub(super) const HANGING: Duration = Duration::from_secs(5);
 
 /// A turn that was left behind: comes to its end when its thread comes back.
 pub(super) type Left = Pin<Box<dyn Future<Output = Option<Engine>> + Send>>;
@@ -47,7 +52,9 @@ pub(super) struct Driver {
 
 /// Who is told how a script fares.
 pub(super) trait Observer: Send + Sync {
-    /// A turn asks for a thread.
+    /// A turn asks for a place among those of its kin.
+    fn turn_waits(&self);
+    /// It asks for a thread.
     fn turn_asks(&self);
     /// It has one, and begins.
     fn turn_begins(&self);
@@ -59,11 +66,23 @@ pub(super) trait Observer: Send + Sync {
     fn ran(&self, took: Duration);
 }
 
-/// When a function has run for too long, and how long that is.
+/// How long a function may run. What its turns wait for a place or a thread is not counted: others
+/// take that time, and it can do nothing about it.
 #[derive(Clone, Copy)]
 struct Deadline {
-    at: Instant,
     after: Duration,
+    left: Duration,
+}
+
+impl Deadline {
+    fn new(after: Duration) -> Self {
+        Self { after, left: after }
+    }
+
+    /// Counts the time since then.
+    fn spend(&mut self, since: Instant) {
+        self.left = self.left.saturating_sub(since.elapsed());
+    }
 }
 
 impl Driver {
@@ -85,19 +104,16 @@ impl Driver {
         results: Results<T>,
         deadline: Option<Duration>,
     ) -> Result<T, ScriptError> {
-        // A time that is never reached is none.
-        let deadline = deadline.and_then(|after| {
-            let at = Instant::now().checked_add(after)?;
-            Some(Deadline { at, after })
-        });
+        let mut deadline = deadline.map(Deadline::new);
         let mut begin = Begin::Call(Box::new(find));
         loop {
+            self.observer.turn_waits();
             let place = tokio::select! {
                 biased;
                 place = self.account.place() => place,
-                fault = over(&mut self.stop, deadline) => {
+                () = told(&mut self.stop) => {
                     self.budget.stop();
-                    return Err(self.fault(fault));
+                    return Err(self.fault(Fault::Stopped));
                 }
             };
             let budget = Arc::clone(&self.budget);
@@ -107,9 +123,7 @@ impl Driver {
                 }
                 engine.turn(begin, results)
             };
-            let turned = self.turn(turn, deadline).await;
-            drop(place);
-            let wait = match turned? {
+            let wait = match self.turn(turn, place, deadline.as_mut()).await? {
                 (Ok(Came::Ended(results)), None) => return Ok(results),
                 (Ok(Came::Waits(wait)), None) => wait,
                 // The turn knows where in the script it was ended, and this why.
@@ -119,14 +133,18 @@ impl Driver {
                 (_, Some(fault)) => return Err(self.fault(fault)),
                 (Err(error), None) => return Err(error),
             };
+            let since = Instant::now();
             begin = tokio::select! {
                 biased;
-                fault = over(&mut self.stop, deadline) => {
+                fault = over(&mut self.stop, since, deadline) => {
                     self.budget.stop();
                     return Err(self.fault(fault));
                 }
                 reply = wait => Begin::Answer(reply),
             };
+            if let Some(deadline) = &mut deadline {
+                deadline.spend(since);
+            }
         }
     }
 
@@ -137,14 +155,16 @@ impl Driver {
         if self.engine.is_none() {
             return Ok(Ok(()));
         }
-        let closed = self.turn(Engine::close, None).await;
+        let place = self.account.beside();
+        let closed = self.turn(Engine::close, place, None).await;
         self.engine = None;
         closed.map(|(flushed, _)| flushed)
     }
 
     /// Writes out what the script printed so far; nothing when it was left behind.
     pub(super) async fn flush(&mut self) -> Result<io::Result<()>, ScriptError> {
-        let flushed = self.turn(|engine| engine.flush(), None).await;
+        let place = self.account.beside();
+        let flushed = self.turn(|engine| engine.flush(), place, None).await;
         flushed.map(|(flushed, _)| flushed)
     }
 
@@ -160,23 +180,23 @@ impl Driver {
 
     /// Has a thread do `work` with the engine; gives what that gives. When the script is to end, or
     /// has run for too long, it gives that too, and an error when the work does not end in a little
-    /// while: then it is left behind with the engine.
+    /// while: then it is left behind with the engine. One that hangs lets another have its place.
     async fn turn<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Engine) -> T + Send + 'static,
-        deadline: Option<Deadline>,
+        mut place: Place,
+        mut deadline: Option<&mut Deadline>,
     ) -> Result<(T, Option<Fault>), ScriptError> {
         let Some(mut engine) = self.engine.take() else {
             let text = "its last turn hangs in a call of the library or the system";
             return Err(self.fault(Fault::Host(text.to_owned())));
         };
         let (pool, observer) = (self.pool.clone(), Arc::clone(&self.observer));
-        let begun = Arc::new(AtomicBool::new(false));
-        let mark = Arc::clone(&begun);
+        let (mark, begun) = watch::channel(None);
         observer.turn_asks();
         let mut turn = Box::pin(async move {
             let turn = move || {
-                mark.store(true, Ordering::Relaxed);
+                mark.send_replace(Some(Instant::now()));
                 observer.turn_begins();
                 let came = work(&mut engine);
                 observer.turn_ends();
@@ -186,16 +206,29 @@ impl Driver {
         });
         let fault = tokio::select! {
             biased;
-            back = &mut turn => return Ok((self.back(back)?, None)),
-            fault = over(&mut self.stop, deadline) => fault,
+            back = &mut turn => {
+                if let (Some(deadline), Some(since)) = (&mut deadline, *begun.borrow()) {
+                    deadline.spend(since);
+                }
+                return Ok((self.back(back)?, None));
+            }
+            fault = over_once_begun(&mut self.stop, begun.clone(), deadline.as_deref()) => fault,
+            never = pass_on_when_long(begun.clone(), &mut place) => match never {},
         };
         self.budget.stop();
         if let Ok(back) = timeout(PATIENCE, &mut turn).await {
             return Ok((self.back(back)?, Some(fault)));
         }
         // One that has not begun is left out, and has no thread.
-        if begun.load(Ordering::Relaxed) {
-            let left = async move { turn.await.ok().map(|(engine, _)| engine) };
+        if begun.borrow().is_some() {
+            let left = async move {
+                let back = tokio::select! {
+                    biased;
+                    back = turn => back,
+                    never = place.pass_on() => match never {},
+                };
+                back.ok().map(|(engine, _)| engine)
+            };
             self.left = Some(Box::pin(left));
         }
         Err(self.fault(fault))
@@ -258,13 +291,19 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {}
 }
 
-/// Returns when the script is to end or has run for too long, and says which.
-async fn over(stop: &mut watch::Receiver<bool>, deadline: Option<Deadline>) -> Fault {
+/// Returns when the script is to end or has run for too long, counted from `since` on, and says
+/// which.
+async fn over(
+    stop: &mut watch::Receiver<bool>,
+    since: Instant,
+    deadline: Option<Deadline>,
+) -> Fault {
     let passed = async {
-        match deadline {
-            Some(Deadline { at, after }) => {
+        // A time that is never reached is none.
+        match deadline.and_then(|deadline| Some((since.checked_add(deadline.left)?, deadline))) {
+            Some((at, deadline)) => {
                 sleep_until(at).await;
-                Fault::Deadline(after)
+                Fault::Deadline(deadline.after)
             }
             None => std::future::pending().await,
         }
@@ -276,106 +315,39 @@ async fn over(stop: &mut watch::Receiver<bool>, deadline: Option<Deadline>) -> F
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::mpsc;
-    use std::time::Duration;
+/// The same for a turn, of which the time that it waits for its thread is not counted.
+async fn over_once_begun(
+    stop: &mut watch::Receiver<bool>,
+    begun: watch::Receiver<Option<Instant>>,
+    deadline: Option<&Deadline>,
+) -> Fault {
+    let since = tokio::select! {
+        biased;
+        () = told(stop) => return Fault::Stopped,
+        since = begins(begun) => since,
+    };
+    over(stop, since, deadline.copied()).await
+}
 
-    use super::super::context::Publish;
-    use super::super::testing::{LIMITS, Stage};
-    use super::super::{Fault, SessionError};
+/// Lets another turn have the place of this one when it hangs; goes on for ever.
+async fn pass_on_when_long(
+    begun: watch::Receiver<Option<Instant>>,
+    place: &mut Place,
+) -> Infallible {
+    let since = begins(begun).await;
+    sleep(HANGING.saturating_sub(since.elapsed())).await;
+    place.pass_on().await
+}
 
-    /// A comparison, where no script can yield, that waits for longer than anybody has.
-    const BLOCKED: &str = "table.sort({1, 2, 3}, function(a, b)
-        metrics.set('blocked', 1)
-        while true do pcall(time.sleep, 1e6) end
-    end)";
-
-    #[test]
-    fn a_wait_that_cannot_yield_ends_when_the_script_is_stopped() {
-        let stage = Stage::new();
-        let run = stage.start("blocked.lua", BLOCKED);
-        while stage.store.get("blocked").is_none() {
-            std::thread::yield_now();
-        }
-        run.stop();
-        assert_eq!(stage.wait(&run).unwrap_err().fault, Fault::Stopped);
-        assert!(!run.is_left_behind(), "its thread is free");
-    }
-
-    #[test]
-    fn a_wait_that_cannot_yield_ends_with_the_deadline() {
-        let stage = Stage::new();
-        let source = format!("plugin.every(1, function()\n{BLOCKED} end)");
-        stage.write("blocked.lua", source);
-        let deadline = Duration::from_millis(100);
-        let run = stage.host.start(super::super::Script {
-            deadline,
-            ..stage.script("blocked.lua")
-        });
-        let error = stage.wait(&run).unwrap_err();
-        assert_eq!(error.fault, Fault::Deadline(deadline));
-        assert!(!run.is_left_behind(), "its thread is free");
-    }
-
-    #[test]
-    fn a_deadline_ends_a_turn_that_computes_and_says_where() {
-        let mut stage = Stage::new();
-        stage.limits.time = None;
-        stage.write(
-            "busy.lua",
-            "plugin.every(1, function()\n\nwhile true do end end)",
-        );
-        let deadline = Duration::from_millis(100);
-        let run = stage.host.start(super::super::Script {
-            deadline,
-            ..stage.script("busy.lua")
-        });
-        let error = stage.wait(&run).unwrap_err();
-        assert_eq!(
-            (error.fault, error.line),
-            (Fault::Deadline(deadline), Some(3))
-        );
-    }
-
-    #[test]
-    fn a_conversation_goes_on_when_what_was_interrupted_has_come_back() {
-        let (release, hung) = mpsc::channel::<()>();
-        let (hung, reached) = (std::sync::Mutex::new(hung), mpsc::channel::<()>());
-        let (begins, begun) = reached;
-        let hang = Publish(Arc::new(move |series, _, _, _| {
-            if series.as_str() == "hang" {
-                begins.send(()).map_err(|error| error.to_string())?;
-                hung.lock().unwrap().recv().unwrap();
-            }
-            Ok(())
-        }));
-        let stage = Stage::changed(|options| options.publish = Some(hang));
-        let (mut session, interrupt) = stage.host.session(LIMITS).unwrap();
-        let waiter = interrupt.clone();
-        let interrupter = std::thread::spawn(move || {
-            begun.recv().unwrap();
-            waiter.interrupt();
-        });
-        let mut say = |text: &str| stage.runtime.handle().block_on(session.evaluate(text));
-        let fault = |result| match result {
-            Err(SessionError::Script(error)) => error.fault,
-            other => panic!("{other:?}"),
-        };
-        let source = "x = 1 metrics.set('hang', 1) while true do x = 2 end";
-        assert_eq!(fault(say(source)), Fault::Stopped);
-        interrupter.join().unwrap();
-        interrupt.ready();
-        let text = "its last turn hangs in a call of the library or the system";
-        assert_eq!(fault(say("x")), Fault::Host(text.to_owned()));
-        release.send(()).unwrap();
-        let mut answer = say("x");
-        while answer.is_err() {
-            std::thread::yield_now();
-            answer = say("x");
-        }
-        // It was ended when it came back, for an interruption is not taken back before that.
-        assert_eq!(answer, Ok(vec!["2".to_owned()]));
+/// Returns when a turn begins, and says when that was.
+async fn begins(mut begun: watch::Receiver<Option<Instant>>) -> Instant {
+    let since = begun.wait_for(Option::is_some).await.ok();
+    match since.and_then(|since| *since) {
+        Some(since) => since,
+        // It was left out.
+        None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,9 @@ pub struct RunStatus {
     pub ran: Duration,
     /// For how long the turn that runs now has run.
     pub in_turn: Option<Duration>,
+    /// For how long its next turn has waited for a place among those of its kin: of all that one
+    /// script runs with `plugin.new`, few have a turn at the same time.
+    pub awaits_place: Option<Duration>,
     /// For how long its next turn has waited for a thread.
     pub awaits_thread: Option<Duration>,
     /// Memory of its state and of those of all that it runs, each after its last turn, in bytes.
@@ -158,6 +161,8 @@ struct Shared {
     ran: AtomicU64,
     /// When the turn that runs now began, or zero.
     turn: AtomicU64,
+    /// When the turn that waits for a place asked for it, or zero.
+    waits: AtomicU64,
     /// When the turn that waits for a thread asked for it, or zero.
     asked: AtomicU64,
     account: Arc<Account>,
@@ -211,27 +216,23 @@ impl Host {
     /// Starts a script. The file is read when its first turn comes.
     pub fn start(&self, script: Script) -> Run {
         let account = Account::new(script.limits.memory);
-        self.begin(script, account, None)
+        self.begin(script, account, Vec::new())
     }
 
     /// Starts ZaLua's first script: the plugins that it runs stand apart from it.
     pub(super) fn start_first(&self, script: Script) -> Run {
         let account = Account::first(script.limits.memory);
-        self.begin(script, account, None)
+        self.begin(script, account, Vec::new())
     }
 
-    /// Starts a script that another one runs, when no thread has a turn of an earlier run any more.
-    pub(super) fn start_child(
-        &self,
-        script: Script,
-        of: &Arc<Account>,
-        before: Option<Run>,
-    ) -> Run {
+    /// Starts a script that another one runs, when no thread has a turn of those runs before it any
+    /// more.
+    pub(super) fn start_child(&self, script: Script, of: &Arc<Account>, before: Vec<Run>) -> Run {
         let account = of.child(script.limits.memory);
         self.begin(script, account, before)
     }
 
-    fn begin(&self, script: Script, account: Arc<Account>, before: Option<Run>) -> Run {
+    fn begin(&self, script: Script, account: Arc<Account>, before: Vec<Run>) -> Run {
         let (stop, mut stopped) = watch::channel(false);
         let (end, ending) = watch::channel(None);
         let (release, released) = watch::channel(false);
@@ -246,6 +247,7 @@ impl Host {
             turns: AtomicU64::default(),
             ran: AtomicU64::default(),
             turn: AtomicU64::default(),
+            waits: AtomicU64::default(),
             asked: AtomicU64::default(),
             account: Arc::clone(&context.account),
         });
@@ -256,7 +258,7 @@ impl Host {
         let hurry = Arc::new(Notify::new());
         let wake = Arc::clone(&hurry);
         self.services.runtime.spawn(async move {
-            if let Some(before) = before {
+            for before in before {
                 tokio::select! {
                     biased;
                     () = before.released() => {}
@@ -444,6 +446,7 @@ impl Run {
             samples: shared.tally.samples(),
             ran: Duration::from_nanos(count(&shared.ran)),
             in_turn: since(&shared.turn),
+            awaits_place: since(&shared.waits),
             awaits_thread: since(&shared.asked),
             memory: shared.account.sum(),
         }
@@ -451,7 +454,13 @@ impl Run {
 }
 
 impl Observer for Shared {
+    fn turn_waits(&self) {
+        self.waits
+            .store(self.clock.now().0.max(1), Ordering::Relaxed);
+    }
+
     fn turn_asks(&self) {
+        self.waits.store(0, Ordering::Relaxed);
         self.asked
             .store(self.clock.now().0.max(1), Ordering::Relaxed);
     }

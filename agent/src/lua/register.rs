@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::account::Account;
+use super::account::{Account, PLACES};
+use super::drive::HANGING;
 use super::host::{Ending, Run};
 use super::pool::THREADS_MAX;
 use super::{Fault, ScriptError};
@@ -31,10 +32,6 @@ const SOURCE: &str = "plugins";
 
 /// How long the values of a page hold: three rounds of [`Register::publish`].
 const TTL: Duration = Duration::from_secs(30);
-
-/// A turn that lasts longer hangs in a call of the library or the system: Lua itself is ended
-/// sooner. So long a turn may also wait for a thread before that is told.
-const HANGING: Duration = Duration::from_secs(5);
 
 /// The name of the event that a plugin failed.
 const FAILED: &str = "plugin.failed";
@@ -76,10 +73,8 @@ pub(super) struct Page {
 struct State {
     /// The latest run.
     run: Option<Run>,
-    /// Those that have a state: a script may run a file more than once.
+    /// Those that have a state, or a thread still: a script may run a file more than once.
     going: Vec<Run>,
-    /// One before that which was told to end, and whose last turn has its thread still.
-    before: Option<Run>,
     /// What all runs before the latest came to.
     past: Sums,
     starts: u64,
@@ -156,27 +151,43 @@ impl Page {
         self.part.set(verdict)
     }
 
-    /// The run that began last.
-    pub(super) fn run(&self) -> Option<Run> {
-        self.lock().run.clone()
+    /// The runs that a new one must not overlap with: those that were told to end and have not let
+    /// go of their threads.
+    pub(super) fn predecessors(&self) -> Vec<Run> {
+        let state = self.lock();
+        let is_about_to_end = |run: &&Run| run.is_stopped() && !run.is_released();
+        state
+            .going
+            .iter()
+            .filter(is_about_to_end)
+            .cloned()
+            .collect()
     }
 
-    /// The run that a new one must not overlap with: one that was told to end and has not let go of
-    /// its thread.
-    pub(super) fn predecessor(&self) -> Option<Run> {
-        self.lock().predecessor()
+    /// A script has made a plugin that has this page: it does not run yet, unless another one runs it.
+    pub(super) fn is_made(&self) {
+        let state = self.lock();
+        let runs = state.run.as_ref().is_some_and(|run| run.ending().is_none());
+        let is_off = !runs && state.left_behind().is_none();
+        drop(state);
+        if is_off {
+            self.part.set(Verdict::Off);
+        }
     }
 
     /// A run begins.
     pub(super) fn begins(&self, run: Run) {
         let mut state = self.lock();
         state.past = state.sums();
-        state.before = state.predecessor();
+        // It waits for that one, of which the page has told already.
+        let waits = state.left_behind().is_some();
         state.going.push(run.clone());
         state.run = Some(run);
         state.starts += 1;
         drop(state);
-        self.part.set(Verdict::Starting);
+        if !waits {
+            self.part.set(Verdict::Starting);
+        }
         self.refresh();
     }
 
@@ -193,17 +204,24 @@ impl Page {
     }
 
     /// Says how the plugin is after a run; `again` is whether there will be another. While a turn of
-    /// it still has its thread, the page says that instead, and this is for when it comes back.
+    /// it, or of one before, still has its thread, the page says that instead, and this is for when
+    /// that comes back.
     pub(super) fn rests(&self, run: &Run, again: bool) {
-        let verdict = match run.ending() {
-            None => return,
+        let state = self.lock();
+        // The latest may have ended while one before it hung.
+        let latest = state.run.as_ref().unwrap_or(run);
+        let again = again && latest.is(run);
+        let verdict = match latest.ending() {
+            _ if state.left_behind().is_some() => None,
+            None => None,
             // It has done what it does, and does it again.
-            Some(Ending::Returned) if again => Verdict::Active,
-            Some(Ending::Returned) => Verdict::Off,
-            Some(Ending::Failed(error)) if error.fault == Fault::Stopped => Verdict::Off,
-            Some(Ending::Failed(error)) => Verdict::Failed(error.to_string()),
+            Some(Ending::Returned) if again => Some(Verdict::Active),
+            Some(Ending::Returned) => Some(Verdict::Off),
+            Some(Ending::Failed(error)) if error.fault == Fault::Stopped => Some(Verdict::Off),
+            Some(Ending::Failed(error)) => Some(Verdict::Failed(error.to_string())),
         };
-        if !run.is_left_behind() && self.run().is_some_and(|latest| latest.is(run)) {
+        drop(state);
+        if let Some(verdict) = verdict {
             self.part.set(verdict);
         }
         self.refresh();
@@ -259,8 +277,7 @@ impl Page {
     /// What is to be said of a plugin; nothing when it has ended or is about to.
     fn verdict(&self, state: &State) -> Option<Verdict> {
         let run = state.run.as_ref()?;
-        let mut runs = [Some(run), state.before.as_ref()].into_iter().flatten();
-        if let Some(left) = runs.find(|run| run.is_left_behind()) {
+        if let Some(left) = state.left_behind() {
             let since = self.utc(left.status().in_turn.unwrap_or_default());
             return Some(Verdict::Degraded(format!(
                 "hangs in a call of the library or the system since {since} although it was told \
@@ -271,12 +288,19 @@ impl Page {
             return None;
         }
         let status = run.status();
-        Some(match (status.in_turn, status.awaits_thread) {
-            (Some(for_long), _) if for_long >= HANGING => Verdict::Degraded(format!(
+        let long = |time: Option<Duration>| time.filter(|time| *time >= HANGING);
+        let waits = (long(status.awaits_place), long(status.awaits_thread));
+        Some(match (long(status.in_turn), waits) {
+            (Some(for_long), _) => Verdict::Degraded(format!(
                 "hangs in a call of the library or the system since {}",
                 self.utc(for_long)
             )),
-            (_, Some(for_long)) if for_long >= HANGING => Verdict::Degraded(format!(
+            (_, (Some(for_long), _)) => Verdict::Degraded(format!(
+                "waits for its turn since {}: {PLACES} others that the same script runs compute or \
+                 hang, and no more of them may at the same time",
+                self.utc(for_long)
+            )),
+            (_, (_, Some(for_long))) => Verdict::Degraded(format!(
                 "waits for a thread since {}: all {THREADS_MAX} have turns of plugins that \
                  compute or hang",
                 self.utc(for_long)
@@ -321,11 +345,9 @@ impl Page {
 }
 
 impl State {
-    fn predecessor(&self) -> Option<Run> {
-        let runs = [&self.before, &self.run];
-        let mut runs = runs.into_iter().flatten();
-        runs.find(|run| run.is_stopped() && !run.is_released())
-            .cloned()
+    /// A run that has ended and whose last turn has its thread still.
+    fn left_behind(&self) -> Option<&Run> {
+        self.going.iter().find(|run| run.is_left_behind())
     }
 
     /// What all runs came to.
@@ -366,26 +388,4 @@ impl Drop for Page {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Clock;
-    use crate::store::StoreLimits;
-
-    #[test]
-    fn a_page_and_its_series_go_with_the_last_who_holds_it() {
-        let board = StatusBoard::new();
-        let store = Store::new(Clock::System, StoreLimits::default());
-        let register = Register::new(board.clone(), store.clone());
-        let page = register.page("cpu");
-        let same = register.page("cpu");
-        register.publish();
-        assert_eq!(store.status().series, NAMES.len());
-        drop(page);
-        assert_eq!(board.statuses().len(), 1);
-        drop(same);
-        assert_eq!(board.statuses().len(), 0);
-        assert_eq!(store.status().series, 0);
-        register.publish();
-        assert_eq!(store.status().series, 0);
-    }
-}
+mod tests;

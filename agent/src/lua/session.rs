@@ -60,6 +60,7 @@ impl Interrupt {
 struct Unobserved;
 
 impl Observer for Unobserved {
+    fn turn_waits(&self) {}
     fn turn_asks(&self) {}
     fn turn_begins(&self) {}
     fn turn_ends(&self) {}

@@ -1,6 +1,6 @@
 //! `plugin`: what a plugin says about itself, and plugins that a script runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlua::{IntoLua, Lua, Table, Value};
@@ -45,10 +45,8 @@ pub(super) fn open(module: &Module<'_>) -> mlua::Result<()> {
             )));
         };
         tracing::info!(plugin = context.name, "Start plugin: `{file}`");
-        let page = context.services.register.page(&file);
-        if page.run().is_none_or(|run| run.ending().is_some()) {
-            page.set(crate::telemetry::Verdict::Off);
-        }
+        let page = context.services.register.page(&page_name(&file));
+        page.is_made();
         let made = Handle {
             file,
             page,
@@ -110,8 +108,8 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
             descendants.most()
         )));
     };
-    // Also one that another object of the same file was told to stop: the two do not overlap.
-    let before = handle.page.predecessor();
+    // Also those that other objects of the same file were told to stop: none overlap.
+    let before = handle.page.predecessors();
     let services = &context.services;
     let script = script(context, &handle.file);
     let run = Host::of(Arc::clone(services)).start_child(script, &context.account, before);
@@ -128,6 +126,15 @@ fn run(context: &Arc<Context>, handle: &Handle) -> Result<(), Failure> {
     });
     *current = Some(run);
     Ok(())
+}
+
+/// The name of the page of a file: its absolute path. The plugins of the service have theirs under
+/// names without a slash, and those pages are not to be had by a name.
+fn page_name(file: &str) -> String {
+    let path = std::path::absolute(file);
+    // No file, or no working directory.
+    let path = path.unwrap_or_else(|_| Path::new("/").join(file));
+    path.to_string_lossy().into_owned()
 }
 
 /// The script of a file, with the settings that the configuration has for its name; outside the

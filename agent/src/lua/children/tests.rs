@@ -267,3 +267,37 @@ fn a_script_has_its_turns_while_what_it_runs_hangs() {
         busy.display()
     ));
 }
+
+#[test]
+fn the_page_of_a_plugin_of_the_service_is_not_to_be_had_by_its_name() {
+    let stage = Stage::new();
+    let other = stage.start(
+        "other.lua",
+        "metrics.set('other', 1) while true do time.sleep(60) end",
+    );
+    let page = stage.host.services().register.page("other");
+    page.begins(other.clone());
+    until(&other, |_| stage.store.get("other").is_some());
+    let spoof = stage.start(
+        "spoof.lua",
+        "local p = plugin.new('other')
+         assert(p:filename() == 'other')
+         p:run()
+         while p:is_running() do time.sleep(0.01) end
+         metrics.set('error', p:error())
+         while true do time.sleep(60) end",
+    );
+    until(&spoof, |_| stage.store.get("error").is_some());
+    let error = stage.store.get("error").unwrap().value.to_string();
+    assert!(error.contains("No such file"), "{error}");
+    stage.host.services().register.refresh();
+    let parts = stage.board.statuses();
+    let part = |name: &str| parts.iter().find(|part| part.name == name).unwrap();
+    let own = part("other");
+    assert_eq!((own.verdict, own.errors), ("active", 0), "{own:?}");
+    let path = std::path::absolute("other").unwrap();
+    assert_eq!(part(&path.display().to_string()).verdict, "failed");
+    // What it was not told to do, it does not.
+    assert_eq!(page.predecessors().len(), 0);
+    assert_eq!(other.ending(), None);
+}
