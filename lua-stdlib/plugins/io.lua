@@ -7,16 +7,21 @@
 -- Where there are no such series, /proc/PID/io is summed up, as in ZaLua, if that of every process can
 -- be read. Otherwise there are no values, and the log says why: the sum over a few would be taken for
 -- that of the machine. When the sums come from elsewhere than at the run before, as at the start of the
--- service, the step from the one to the other is no speed.
+-- service, the step from the one to the other is no speed. The collectors count every ten seconds: where
+-- `interval` is shorter, a run that finds nothing new leaves the values as they are.
 local speeds = require("counter_speeds").new()
 local before
+-- When the sums of the run before were put.
+local seen
 local is_first, is_silent = true, false
 
 local function from_store()
   local function sum(name, tags) return (store.get(name, tags) or {}).value end
+  local called = store.get("system.process.io", {direction = "read", layer = "syscall"}) or {}
   return {
     source = "store",
-    called = sum("system.process.io", {direction = "read", layer = "syscall"}),
+    at = called.at,
+    called = called.value,
     fetched = sum("system.process.io", {direction = "read", layer = "storage"}),
     reads = sum("system.process.io.operations", {direction = "read"}),
     writes = sum("system.process.io.operations", {direction = "write"}),
@@ -44,6 +49,8 @@ plugin.every(plugin.options.interval or 60, function()
       .. "of the process probe and the collector process), and " .. reason)
   end
   is_first, is_silent = false, reason ~= nil and not is_first
+  if now.at and now.at == seen then return end
+  seen = now.at
   if now.reads then speeds:set("system.io.syscr", now.source, now.reads) end
   if now.writes then speeds:set("system.io.syscw", now.source, now.writes) end
   speeds:finish()

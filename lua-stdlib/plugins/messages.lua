@@ -194,8 +194,9 @@ local said
 local function complain(reasons)
   local text = table.concat(reasons, "; ")
   if chosen then
-    error(text .. "; let the user moonward read it (SupplementaryGroups= in the unit, where a group may), "
-      .. "or change path in [plugin.messages.options]", 0)
+    local rights = text:find("Permission denied", 1, true)
+      and "let the user moonward read it (SupplementaryGroups= in the unit, where a group may), or " or ""
+    error(text .. "; " .. rights .. "change path in [plugin.messages.options]", 0)
   end
   if text == said then return end
   said = text
@@ -204,8 +205,9 @@ local function complain(reasons)
   if absent == #reasons then
     log.info(message)
   else
-    log.error(message .. "; let the user moonward read it (SupplementaryGroups=adm in the unit, where the "
-      .. "group adm may), or switch this plugin off ([plugin.messages] enabled = false)")
+    local rights = text:find("Permission denied", 1, true)
+      and "let the user moonward read it (SupplementaryGroups=adm in the unit, where the group adm may), or " or ""
+    log.error(message .. "; " .. rights .. "switch this plugin off ([plugin.messages] enabled = false)")
   end
 end
 

@@ -11,6 +11,9 @@
 //! | `moonward.plugin.restarts{plugin}` | `{restart}` | counter |
 //! | `moonward.plugin.time{plugin}` | s | counter, time in which Lua ran |
 //! | `moonward.plugin.memory{plugin}` | By | of its Lua states, after their last turns, with those of what it runs |
+//!
+//! What a plugin runs by `plugin.new` has a series of its own as well: its memory is in that of the
+//! plugin that runs it, so the sum over all series counts it twice.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -52,8 +52,9 @@ fn the_bounds_are_compiled_in() {
         local have = {}
         for _, row in ipairs(assert(db:query("PRAGMA compile_options"))) do have[row[1]] = true end
         for _, option in ipairs{
-          "MAX_ATTACHED=0", "MAX_LENGTH=16777216", "MAX_SQL_LENGTH=1048576", "DEFAULT_CACHE_SIZE=-512",
-          "MAX_PAGE_COUNT=65536", "MAX_MEMORY=67108864",
+          "MAX_ATTACHED=0", "MAX_LENGTH=65536", "MAX_SQL_LENGTH=65536", "MAX_LIKE_PATTERN_LENGTH=1000",
+          "MAX_FUNCTION_ARG=127", "MAX_EXPR_DEPTH=250", "DEFAULT_CACHE_SIZE=-512", "MAX_PAGE_COUNT=65536",
+          "MAX_MEMORY=67108864",
         } do assert(have[option], option) end
         assert(db:query("PRAGMA hard_heap_limit")[1][1] == 67108864)
         assert(db:query("PRAGMA max_page_count")[1][1] == 16384)
@@ -67,16 +68,18 @@ fn a_value_has_a_size_and_memory_has_an_end() {
     pass(
         r#"
         local db = open()
-        refused(db, "SELECT length(randomblob(900000000))", "a value has at most 16 MiB")
-        refused(db, "SELECT randomblob(?)", "a value has at most 16 MiB", 900000000)
-        assert(db:query("SELECT length(randomblob(16000000))")[1][1] == 16000000)
+        refused(db, "SELECT length(randomblob(65537))", "has at most 64 KiB")
+        refused(db, "SELECT randomblob(?)", "has at most 64 KiB", 900000000)
+        refused(db, "SELECT length(?)", "has at most 64 KiB", ("x"):rep(65537))
+        assert(db:query("SELECT length(randomblob(65536))")[1][1] == 65536)
         -- Far more than there is, in one row.
-        local values = ("randomblob(16000000), "):rep(40) .. "1"
+        local values = ("randomblob(65536), "):rep(1900) .. "1"
         refused(db, "SELECT " .. values, "for all plugins together")
         refused(db, "SELECT " .. values .. " WHERE ?", "for all plugins together", 1)
         -- And it is free again, for this connection and for others.
-        for _ = 1, 3 do assert(open():query("SELECT length(randomblob(16000000))")) end
-        assert(db:query("SELECT length(randomblob(16000000))"))
+        local some = "SELECT " .. ("randomblob(65536), "):rep(200) .. "1"
+        for _ = 1, 3 do assert(open():query(some)) end
+        assert(db:query(some))
         assert(peak() < 200, peak())
         "#,
     );
@@ -86,21 +89,21 @@ fn a_value_has_a_size_and_memory_has_an_end() {
 fn databases_in_memory_take_little_of_it_and_end() {
     pass(
         r#"
-        local fill = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < %d) INSERT INTO t SELECT randomblob(1000000) FROM c"
+        local fill = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < %d) INSERT INTO t SELECT randomblob(50000) FROM c"
         local kept = {}
         for number = 1, 3 do
           local db = open()
           kept[number] = db
           assert(db:query("CREATE TABLE t (x)"))
-          assert(db:query(fill:format(40)))
+          assert(db:query(fill:format(800)))
           assert(db:query("SELECT sum(length(x)) FROM t")[1][1] == 40000000)
-          refused(db, fill:format(40), "ends at 256 MiB")
-          assert(db:query("SELECT count(*) FROM t")[1][1] == 40)
+          refused(db, fill:format(800), "ends at 256 MiB")
+          assert(db:query("SELECT count(*) FROM t")[1][1] == 800)
         end
         -- What is temporary has the bound of a file.
         local db = kept[1]
         assert(db:query("CREATE TEMP TABLE t AS SELECT 1"))
-        refused(db, "INSERT INTO temp.t SELECT zeroblob(16000000) FROM main.t LIMIT 20", "ends at 256 MiB")
+        refused(db, "INSERT INTO temp.t SELECT zeroblob(60000) FROM main.t a, main.t b LIMIT 6000", "ends at 256 MiB")
         assert(peak() < 120, peak())
         "#,
     );
@@ -127,7 +130,7 @@ fn a_setting_of_the_process_stays() {
           db:query("SELECT * FROM pragma_" .. name .. "(20000)")
           assert(db:query("SELECT * FROM pragma_" .. name)[1][1] == value, name)
         end
-        assert(open():query("SELECT length(randomblob(1000000))")[1][1] == 1000000)
+        assert(open():query("SELECT length(randomblob(60000))")[1][1] == 60000)
         "#,
     );
 }
@@ -143,6 +146,20 @@ fn a_path_is_no_address() {
         local db = assert(sqlite.open{path = "file:moon.db?mode=ro", create = true})
         assert(db:query("CREATE TABLE t (x)"))
         assert(io.open("file:moon.db?mode=ro"))
+        "#,
+    );
+}
+
+#[test]
+fn patterns_arguments_and_nesting_have_an_end() {
+    pass(
+        r#"
+        local db = open()
+        refused(db, "SELECT 'a' LIKE printf('%.1001c', 'a')", "pattern too complex")
+        refused(db, "SELECT 'a' GLOB printf('%.1001c', 'a')", "pattern too complex")
+        refused(db, "SELECT max(1" .. (", 1"):rep(127) .. ")", "too many arguments")
+        refused(db, "SELECT 1" .. (" + 1"):rep(250), "maximum depth 250")
+        assert(db:query("SELECT 'a' LIKE printf('%.1000c', 'a'), max(1" .. (", 1"):rep(126) .. "), 1" .. (" + 1"):rep(200)))
         "#,
     );
 }

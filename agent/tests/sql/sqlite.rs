@@ -178,3 +178,66 @@ async fn an_endless_statement_is_stopped() {
     let kept = "SELECT count(*) FROM t WHERE x = 'endless'";
     assert_eq!(one(&database, kept, &[]).await, Cell::Integer(0));
 }
+
+/// Compares each of so many places of a text with so many of another, in one call of a function.
+fn slow(length: u32) -> String {
+    format!("SELECT unhex(printf('%{length}s', ''), printf('%.{length}c', 'x') || ' ')")
+}
+
+#[tokio::test]
+async fn a_statement_that_cannot_be_stopped_keeps_its_place_until_it_ends() {
+    let (_directory, options) = file().await;
+    let quick = Duration::from_millis(20);
+    let options = Options {
+        statement_timeout: Some(quick),
+        connect_timeout: Some(Duration::from_millis(200)),
+        max_connections: Some(1),
+        ..options
+    };
+    let database = Database::open(Kind::Sqlite, options).await.unwrap();
+    let slow = slow(30_000);
+    for _ in 0..4 {
+        assert_eq!(
+            database.query(&slow, &[]).await,
+            Err(SqlError::TimedOut(quick))
+        );
+    }
+    // The database has no more threads now, however often it is tried.
+    for _ in 0..2 {
+        let error = complaint(&database, "SELECT 1", &[]).await;
+        assert!(
+            error.contains("4 statements that were given up still run")
+                && error.contains("at most 4 threads"),
+            "{error}"
+        );
+    }
+    let free = async { while database.query("SELECT 1", &[]).await.is_err() {} };
+    tokio::time::timeout(Duration::from_mins(2), free)
+        .await
+        .unwrap();
+    assert_eq!(one(&database, "SELECT 1", &[]).await, Cell::Integer(1));
+}
+
+#[tokio::test]
+async fn a_row_is_not_begun_when_nobody_waits_for_it() {
+    let (_directory, options) = file().await;
+    let options = Options {
+        statement_timeout: Some(Duration::from_millis(100)),
+        writable: true,
+        ..options
+    };
+    let database = Database::open(Kind::Sqlite, options).await.unwrap();
+    // Rows of a tenth of a second or two each, for hours.
+    let rows = format!(
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) \
+         INSERT INTO t SELECT max(length(({})) + n), 'rows', 0 FROM c",
+        slow(8_000).replace("''", "n")
+    );
+    let error = complaint(&database, &rows, &[]).await;
+    assert!(error.contains("given up after"), "{error}");
+    let insert = "INSERT INTO t VALUES (2, 'b', 0)";
+    let free = async { while database.query(insert, &[]).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(5), free)
+        .await
+        .unwrap();
+}

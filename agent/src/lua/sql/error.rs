@@ -231,7 +231,7 @@ fn advice(code: &str) -> Option<&'static str> {
         // SQLite's, which are numbers: https://www.sqlite.org/rescode.html
         "7" | "3082" => Some("SQLite has 64 MiB for all plugins together; ask for less at a time"),
         "13" => Some("a file that a plugin fills ends at 256 MiB, a database in memory at 64 MiB"),
-        "18" => Some("a value has at most 16 MiB"),
+        "18" => Some("a value, or a row that is stored or sorted, has at most 64 KiB"),
         _ => None,
     }
 }

@@ -258,12 +258,28 @@ fn zalua_66_a_log_that_somebody_chose_and_that_cannot_be_read_is_an_error() {
         let run = machine.start("messages", &options);
         let error = machine.stage.wait(&run).unwrap_err().to_string();
         let expected = format!(
-            "{}: {reason}; let the user moonward read it",
+            "{}: {reason}; change path in [plugin.messages.options]",
             path.display()
         );
         assert!(error.contains(&expected), "{error}");
         assert_eq!(messages(&machine), "-");
     }
+}
+
+#[test]
+fn zalua_66_a_log_without_the_right_to_read_it_tells_how_to_get_that() {
+    let machine = Machine::bare();
+    let run = machine.start(
+        "messages",
+        "path = (function()
+            function io.open(path) return nil, path .. ': Permission denied' end
+            return '/var/log/closed'
+          end)()",
+    );
+    let error = machine.stage.wait(&run).unwrap_err().to_string();
+    let expected = "/var/log/closed: Permission denied; let the user moonward read it \
+                    (SupplementaryGroups= in the unit, where a group may), or change path in";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]
@@ -303,7 +319,9 @@ fn zalua_66_without_a_log_the_kernel_counts_what_it_killed_and_that_is_said() {
     machine.next(&run);
     assert_eq!(lines().len(), 2);
     assert!(
-        lines()[1].contains("[ERROR]") && lines()[1].contains("messages: Is a directory; "),
+        lines()[1].contains("[ERROR]")
+            && lines()[1].contains("messages: Is a directory; ")
+            && lines()[1].ends_with("/syslog: No such file or directory; switch this plugin off ([plugin.messages] enabled = false)"),
         "{:?}",
         lines()
     );

@@ -140,6 +140,33 @@ fn zalua_68_read_hit_is_what_was_read_for_each_byte_that_was_fetched() {
 }
 
 #[test]
+fn zalua_68_a_run_between_two_rounds_of_the_collectors_changes_nothing() {
+    let machine = Machine::bare();
+    put_io(&machine, 1_000_000, 500_000, 600);
+    let run = machine.first("io", "");
+    for round in 1..4 {
+        machine.advance(5);
+        machine.again(&run);
+        machine.advance(5);
+        put_io(
+            &machine,
+            1_000_000 + round * 8_000,
+            500_000 + round * 2_000,
+            600 + round * 100,
+        );
+        for _ in 0..3 {
+            machine.again(&run);
+            assert_eq!(
+                machine.seen("system.io.*"),
+                "system.io.read_hit 4.00 [gauge]\n\
+                 system.io.syscr 10.00 [gauge 1/s]\n\
+                 system.io.syscw 20.00 [gauge 1/s]"
+            );
+        }
+    }
+}
+
+#[test]
 fn zalua_68_without_such_series_the_processes_are_summed_up() {
     let machine = Machine::recorded("two-nodes");
     let processes = procfs_processes(&machine);

@@ -176,9 +176,19 @@ impl Door {
                 Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
             };
         }
-        let Ok(Ok(_permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
-            let message = "too many lists are being read; try again".to_owned();
-            return self.fail(stream, ErrorKind::Busy, message).await;
+        // One value is not kept waiting by those who read lists.
+        let is_list = matches!(
+            question,
+            zalua::codec::Request::Metrics | zalua::codec::Request::Plugins
+        );
+        let _permit = if is_list {
+            let Ok(Ok(permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
+                let message = "too many lists are being read; try again".to_owned();
+                return self.fail(stream, ErrorKind::Busy, message).await;
+            };
+            Some(permit)
+        } else {
+            None
         };
         let (store, board) = (&self.context.store, &self.context.board);
         let reply = match zalua::answer(store, board, &question) {
@@ -288,4 +298,53 @@ async fn body(stream: &mut UnixStream, body: &[u8]) -> io::Result<()> {
     reply.extend_from_slice(body);
     reply.push(END);
     stream.write_all(&reply).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::model::Clock;
+    use crate::store::{Store, StoreLimits};
+    use crate::telemetry::StatusBoard;
+
+    async fn ask(door: &Door, question: &str) -> String {
+        let (mut client, mut server) = UnixStream::pair().unwrap();
+        let request = Request::Zalua(question.to_owned()).encode();
+        let line = request.strip_suffix(b"\n").unwrap_or(&request);
+        door.answer(&mut server, line).await.unwrap();
+        drop(server);
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).await.unwrap();
+        reply
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_lists_holds_up_lists_alone() {
+        let store = Store::new(Clock::default(), StoreLimits::default());
+        let (commands, _received) = mpsc::channel(1);
+        let door = Door::new(Context {
+            started: store.clock().now(),
+            store,
+            board: StatusBoard::new(),
+            commands,
+        });
+        assert_eq!(LISTS_MAX, 4);
+        let slow_readers = door.lists.acquire_many(4).await.unwrap();
+        assert!(ask(&door, "ping").await.contains("pong"));
+        assert!(
+            ask(&door, "get-metric-value absent")
+                .await
+                .contains("unknown-metric")
+        );
+        for list in ["list-of-metrics", "list-of-plugins"] {
+            let reply = ask(&door, list).await;
+            assert!(reply.contains("too many lists"), "{reply}");
+        }
+        drop(slow_readers);
+        let reply = ask(&door, "list-of-plugins").await;
+        assert!(reply.contains(zalua::codec::EMPTY), "{reply}");
+    }
 }

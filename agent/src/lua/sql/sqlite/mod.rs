@@ -10,8 +10,12 @@
 //! that are harmless.
 //!
 //! The wall is one for all: while a statement of one plugin is close to it, a statement of another can
-//! fail for lack of memory too. It frees what it had when it fails or its time is over.
+//! fail for lack of memory too. It frees what it had when it ends. SQLite can be stopped between the
+//! steps of its machine, not in a function, so a statement can go on after its time, one call as a rule
+//! and, where a row has many of them, all of that row; the length of a value keeps a call within a few
+//! seconds. Until then it has its place, and the places are bounded; see [`place`].
 
+mod place;
 mod session;
 mod statement;
 mod token;

@@ -1,8 +1,6 @@
 //! Opening a file, and running statements there.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::error::BoxDynError;
@@ -10,18 +8,18 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, Sq
 use sqlx::{ConnectOptions as _, Decode};
 
 use super::checked;
+use super::place::{Place, Places, User};
 use crate::lua::sql::database::Driver;
 use crate::lua::sql::fetch::{Dialect, Form, fetch};
 use crate::lua::sql::gather::Gather;
 use crate::lua::sql::options::{Kind, Options};
 use crate::lua::sql::{Cell, SqlError};
 
-/// Steps of SQLite's machine between two looks whether the caller is still there: well below a
-/// millisecond.
-const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+/// Steps of SQLite's machine between two looks whether the caller is still there: few, since each can
+/// be a call that takes long, and a look costs no more than one of them.
+const STEPS_BETWEEN_LOOKS: i32 = 16;
 
-/// Rows between SQLite's thread and the caller. They count for the memory of all plugins' SQLite, and
-/// each can hold values of 16 MiB.
+/// Rows between SQLite's thread and the caller. They count for the memory of all plugins' SQLite.
 const ROWS_UNDER_WAY: usize = 4;
 
 /// Pages of 4 KiB that a database in memory may have: 64 MiB.
@@ -35,18 +33,14 @@ pub(in crate::lua::sql) struct Sqlite {
     writable: bool,
     create: bool,
     busy_timeout: Duration,
+    places: Places,
 }
 
-/// A connection; when it is dropped, a statement that still runs in its thread is stopped.
+/// A connection; when it is dropped, a statement that still runs in its thread is told to stop.
 pub(in crate::lua::sql) struct Session {
+    /// Dropped first, so that the thread knows when its connection goes.
+    user: User,
     connection: SqliteConnection,
-    gone: Arc<AtomicBool>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.gone.store(true, Ordering::Relaxed);
-    }
 }
 
 impl Sqlite {
@@ -68,6 +62,7 @@ impl Sqlite {
             writable: options.writable || options.create,
             create: options.create,
             busy_timeout: options.connect_timeout(),
+            places: Places::new(),
         })
     }
 }
@@ -85,26 +80,27 @@ impl Driver for Sqlite {
                 .filename("")
                 .pragma("max_page_count", PAGES_IN_MEMORY),
         };
-        let mut connection = options
+        let options = options
             .read_only(!self.writable)
             .create_if_missing(self.create)
             .busy_timeout(self.busy_timeout)
             .statement_cache_capacity(0)
             .row_buffer_size(ROWS_UNDER_WAY)
-            .disable_statement_logging()
-            .connect()
+            .disable_statement_logging();
+        let taken = self.places.take(self.busy_timeout).await;
+        let (place, user) = taken.map_err(|reason| SqlError::Connect {
+            place: self.place.clone(),
+            reason,
+        })?;
+        // On its own, so that the thread keeps its place when nobody waits for it any longer.
+        let connection = tokio::spawn(open(options, place))
             .await
+            .map_err(|error| SqlError::Connect {
+                place: self.place.clone(),
+                reason: error.to_string(),
+            })?
             .map_err(failed)?;
-        let gone = Arc::new(AtomicBool::new(false));
-        let watched = Arc::clone(&gone);
-        connection
-            .lock_handle()
-            .await
-            .map_err(failed)?
-            .set_progress_handler(STEPS_BETWEEN_LOOKS, move || {
-                !watched.load(Ordering::Relaxed)
-            });
-        Ok(Session { connection, gone })
+        Ok(Session { user, connection })
     }
 
     async fn is_alive(&self, _: &mut Session) -> bool {
@@ -120,13 +116,29 @@ impl Driver for Sqlite {
     ) -> Result<(), SqlError> {
         let sql = checked(sql)?;
         let connection = &mut session.connection;
-        fetch::<sqlx::Sqlite>(connection, &self.place, sql, parameters, gather).await
+        session.user.is_running = true;
+        let outcome = fetch::<sqlx::Sqlite>(connection, &self.place, sql, parameters, gather).await;
+        // What broke off in the middle may still be running.
+        session.user.is_running = matches!(&outcome, Err(error) if !error.leaves_connection());
+        outcome
     }
 
     async fn close(session: Session) {
         // The thread ends with the connection; there is no server to be polite to.
         drop(session);
     }
+}
+
+async fn open(
+    options: SqliteConnectOptions,
+    place: Place,
+) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    connection
+        .lock_handle()
+        .await?
+        .set_progress_handler(STEPS_BETWEEN_LOOKS, move || !place.is_left());
+    Ok(connection)
 }
 
 impl Dialect for sqlx::Sqlite {

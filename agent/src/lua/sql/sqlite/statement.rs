@@ -6,7 +6,7 @@ use super::token::{Token, Tokens};
 use crate::lua::sql::SqlError;
 
 /// The longest text of statements in bytes: SQLite's own bound, as it is compiled here.
-pub const STATEMENT_MAX: usize = 1 << 20;
+pub const STATEMENT_MAX: usize = 1 << 16;
 
 /// Settings of one database or connection, and questions that take an argument.
 const FREE: [&str; 19] = [
