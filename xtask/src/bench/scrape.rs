@@ -35,7 +35,7 @@ struct Figures {
 pub(crate) fn run() -> Result<()> {
     let address = free_port()?;
     let agent = Agent::start(&format!(
-        "[collect]\ninterval = \"1d\"\n[store]\nttl = \"1d\"\n[plugin]\nenabled = false\n[http]\nlisten = \"{address}\"\n"
+        "[collect]\ninterval = \"1d\"\n[store]\nttl = \"1d\"\n[plugin]\nenabled = false\n[runner]\nsocket = \"off\"\n[http]\nlisten = \"{address}\"\n"
     ))?;
     let peer_address = free_port()?;
     let mut peer = start_node_exporter(peer_address)?;
@@ -116,7 +116,7 @@ fn with_collection() -> Result<()> {
     const ROUNDS: u32 = 10;
     let address = free_port()?;
     let agent = Agent::start(&format!(
-        "[collect]\ninterval = \"1s\"\n[plugin]\nenabled = false\n[http]\nlisten = \"{address}\"\n"
+        "[collect]\ninterval = \"1s\"\n[plugin]\nenabled = false\n[runner]\nsocket = \"off\"\n[http]\nlisten = \"{address}\"\n"
     ))?;
     let request = format!("GET /metrics HTTP/1.0\r\n{AS_PROMETHEUS}\r\n");
     ask(address, &request)?;
