@@ -61,9 +61,20 @@ impl Place {
     }
 
     pub(crate) fn start(&self) -> Agent<'_> {
+        self.started(self.command())
+    }
+
+    /// Starts it under systemd's watchdog, which wants a sign of life every three seconds.
+    pub(crate) fn start_watched(&self) -> Agent<'_> {
+        let mut command = self.command();
+        command.env("WATCHDOG_USEC", "3000000");
+        self.started(command)
+    }
+
+    fn started(&self, mut command: Command) -> Agent<'_> {
         let agent = Agent {
             place: self,
-            child: self.command().spawn().unwrap(),
+            child: command.spawn().unwrap(),
         };
         agent.wait_for("READY=1");
         agent

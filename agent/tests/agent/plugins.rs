@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::place::{Agent, Place, eventually};
+use crate::place::{Place, eventually};
 
 /// A place with a directory for plugins and nothing else to run.
 pub(crate) fn place(extra: &str) -> Place {
@@ -168,13 +168,7 @@ fn plugins_that_hang_in_the_system_stop_nobody_and_keep_nothing_from_ending() {
     let every = format!("plugin.every(1, function() {HANG} end)");
     save(&place, "every.lua", &every);
     save(&place, "main.lua", HANG);
-    let mut command = place.command();
-    command.env("WATCHDOG_USEC", "3000000");
-    let agent = Agent {
-        place: &place,
-        child: command.spawn().unwrap(),
-    };
-    agent.wait_for("READY=1");
+    let agent = place.start_watched();
     let is_left = |name: &str| {
         eventually(|| {
             let reason = page(&place, name).map(|page| page["reason"].to_string());

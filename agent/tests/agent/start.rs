@@ -153,13 +153,7 @@ fn a_closed_state_directory_is_shown_at_once() {
 #[test]
 fn the_watchdog_is_fed_while_everybody_is_well() {
     let place = Place::new("");
-    let mut command = place.command();
-    command.env("WATCHDOG_USEC", "3000000");
-    let agent = Agent {
-        place: &place,
-        child: command.spawn().unwrap(),
-    };
-    agent.wait_for("READY=1");
+    let agent = place.start_watched();
     agent.wait_for("WATCHDOG=1");
     agent.wait_for("WATCHDOG=1");
     agent.end();

@@ -155,15 +155,21 @@ async fn errors_tell_what_is_wrong_and_the_handle_lives_on() {
     assert!(outcome.contains("not a database"), "{outcome}");
 }
 
-#[tokio::test]
-async fn an_endless_statement_is_stopped() {
-    let (_directory, options) = file().await;
+/// A database that can be written to, with a tenth of a second for each statement.
+async fn impatient() -> (tempfile::TempDir, Database) {
+    let (directory, options) = file().await;
     let options = Options {
         statement_timeout: Some(Duration::from_millis(100)),
         writable: true,
         ..options
     };
     let database = Database::open(Kind::Sqlite, options).await.unwrap();
+    (directory, database)
+}
+
+#[tokio::test]
+async fn an_endless_statement_is_stopped() {
+    let (_directory, database) = impatient().await;
     let endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) \
                    INSERT INTO t SELECT count(*), 'endless', 0 FROM c";
     let error = complaint(&database, endless, &[]).await;
@@ -220,13 +226,7 @@ async fn a_statement_that_cannot_be_stopped_keeps_its_place_until_it_ends() {
 
 #[tokio::test]
 async fn a_row_is_not_begun_when_nobody_waits_for_it() {
-    let (_directory, options) = file().await;
-    let options = Options {
-        statement_timeout: Some(Duration::from_millis(100)),
-        writable: true,
-        ..options
-    };
-    let database = Database::open(Kind::Sqlite, options).await.unwrap();
+    let (_directory, database) = impatient().await;
     // Rows of a tenth of a second or two each, for hours.
     let rows = format!(
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) \

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::keeper::Keeper;
+use super::drive::HANGING;
 use super::{Ending, Host};
 use crate::config::PluginConfig;
 
@@ -71,7 +72,7 @@ impl Default for Pace {
             publish: Duration::from_secs(10),
             count: Duration::from_mins(1),
             steady: Duration::from_mins(2),
-            hanging: Duration::from_secs(5),
+            hanging: HANGING,
         }
     }
 }
