@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::geteuid;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use super::codec::{END, ErrorKind, Form, Head, OK, Put, Request};
@@ -94,10 +94,7 @@ impl Door {
                 Ok(()) => body(stream, b"").await,
                 Err(message) => self.fail(stream, ErrorKind::Failed, message).await,
             },
-            Request::Stop => match self.context.commands.try_send(AppCommand::Stop(0)) {
-                Ok(()) => body(stream, b"").await,
-                Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
-            },
+            Request::Stop => self.stop(stream, 0).await,
             Request::Reload => self.reload(stream).await,
         }
     }
@@ -123,10 +120,28 @@ impl Door {
         Ok(out)
     }
 
+    /// Has the service end with this exit status.
+    async fn stop(&self, stream: &mut UnixStream, status: u8) -> io::Result<()> {
+        match self.context.commands.try_send(AppCommand::Stop(status)) {
+            Ok(()) => body(stream, b"").await,
+            Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
+        }
+    }
+
+    /// A place among those that read lists; nothing when none came free in time.
+    async fn list_permit(&self) -> Option<SemaphorePermit<'_>> {
+        let permit = timeout(LIST_TIME, self.lists.acquire()).await;
+        permit.ok()?.ok()
+    }
+
+    async fn crowded(&self, stream: &mut UnixStream) -> io::Result<()> {
+        let message = "too many lists are being read; try again".to_owned();
+        self.fail(stream, ErrorKind::Busy, message).await
+    }
+
     async fn list(&self, stream: &mut UnixStream, pattern: &str, form: Form) -> io::Result<()> {
-        let Ok(Ok(_permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
-            let message = "too many lists are being read; try again".to_owned();
-            return self.fail(stream, ErrorKind::Busy, message).await;
+        let Some(_permit) = self.list_permit().await else {
+            return self.crowded(stream).await;
         };
         let store = &self.context.store;
         let readings = store.scan(&Glob::new(pattern));
@@ -154,9 +169,8 @@ impl Door {
     }
 
     async fn copy(&self, stream: &mut UnixStream) -> io::Result<()> {
-        let Ok(Ok(_permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
-            let message = "too many lists are being read; try again".to_owned();
-            return self.fail(stream, ErrorKind::Busy, message).await;
+        let Some(_permit) = self.list_permit().await else {
+            return self.crowded(stream).await;
         };
         if let Some(bytes) = self.context.store.copy() {
             return body(stream, &bytes).await;
@@ -170,11 +184,7 @@ impl Door {
     async fn zalua(&self, stream: &mut UnixStream, question: &str) -> io::Result<()> {
         let question = zalua::codec::Request::decode(question.as_bytes());
         if question == zalua::codec::Request::Kill && may_change(stream) {
-            let killed = AppCommand::Stop(zalua::listener::KILLED);
-            return match self.context.commands.try_send(killed) {
-                Ok(()) => body(stream, b"").await,
-                Err(_) => self.fail(stream, ErrorKind::Busy, stopping()).await,
-            };
+            return self.stop(stream, zalua::listener::KILLED).await;
         }
         // One value is not kept waiting by those who read lists.
         let is_list = matches!(
@@ -182,9 +192,8 @@ impl Door {
             zalua::codec::Request::Metrics | zalua::codec::Request::Plugins
         );
         let _permit = if is_list {
-            let Ok(Ok(permit)) = timeout(LIST_TIME, self.lists.acquire()).await else {
-                let message = "too many lists are being read; try again".to_owned();
-                return self.fail(stream, ErrorKind::Busy, message).await;
+            let Some(permit) = self.list_permit().await else {
+                return self.crowded(stream).await;
             };
             Some(permit)
         } else {
